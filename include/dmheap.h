@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file dmheap.h
+ * @brief A heap for firmware that is made of modules.
+ *
+ * One buffer serves all modules. Every allocation belongs to a named module or to nobody;
+ * unregistering a module gives back all that it holds.
+ *
+ * Common to all functions:
+ * - Any of them may be called at any time, before dmheap_init too: then it gives false, NULL or
+ *   nothing.
+ * - Thread-safe, through the port's lock (DMOD's critical section inside DMOD). The lock is never
+ *   held longer than for a fixed number of instructions, whatever the size of the heap and the
+ *   number of blocks. Where the port's lock masks interrupts, an interrupt may call them
+ *   as well. dmheap_init alone has to be the only call under way on its buffer.
+ * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
+ *   released. So does one that succeeds, but meets memory that was written over on its way.
+ * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
+ *   the empty text name nobody. A longer one is refused, never cut.
+ * - "Constant" means a bounded number of instructions, whatever the number of blocks and modules,
+ *   apart from the length of a name.
+ */
+#ifndef DMHEAP_H
+#define DMHEAP_H
+
+#include "dmod_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @brief Take `size` bytes at `buffer` as the heap.
+ *
+ * A call while there is a heap starts afresh: the former heap with all its modules and blocks
+ * is forgotten, and pointers into it are bad pointers from then on. After a call that fails the
+ * former heap goes on working.
+ *
+ * @param buffer    Any address; an unaligned start is rounded up inside.
+ * @param size      Bytes. At most 16 MiB are sure to serve, or 4 PiB in a library built with
+ *                  8-byte headers.
+ * @param alignment Default alignment of allocations in bytes, a power of two. Less than a
+ *                  pointer's size counts as that. From 4 (8 on 64-bit targets) to 16, blocks
+ *                  are multiples of it.
+ * @return true, and one line of level INFO. false if `buffer` is NULL, `size` is 0, `alignment` is
+ *         0 or not a power of two, the buffer wraps around the address space, is too small for
+ *         one block or too large for the headers, or another dmheap_init is under way.
+ *
+ * Cost: proportional to `size`, for one bit per granule is cleared; not under the lock.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _init, (void* buffer, size_t size, size_t alignment));
+
+/**
+ * @brief Is there a heap?
+ *
+ * @return true after a dmheap_init that succeeded. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _is_initialized, (void));
+
+/**
+ * @brief Make a module known.
+ *
+ * Not required: an allocation by an unknown name does the same, without a line in the log.
+ *
+ * @param module_name The name. It is copied.
+ * @return true, and one line of level INFO; true also if the module is known already, and
+ *         one of level WARN instead. false without a heap, for a name of nobody or one of more than
+ *         63 characters, without memory for the module's record, or with as many modules
+ *         as there are ids (245, or 4085 with 8-byte headers).
+ *
+ * Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _register_module, (const char* module_name));
+
+/**
+ * @brief Forget a module and free all its memory.
+ *
+ * The name is free for a new module at once. The memory is freed in slices, between which the
+ * lock is released and other calls go on. A block that is being moved by a dmheap_realloc of
+ * another thread at the same moment is freed by that call.
+ *
+ * @param module_name The name; it may stand in memory that is freed by this. NULL, and a name that
+ *                    no module has: nothing, and nothing is logged.
+ *
+ * One line of level INFO; one of level ERROR where damaged blocks were left alone. Cost:
+ * proportional to the number of blocks in the heap, at most until the module's last block is
+ * found; the lock is held for at most 64 blocks passed or 8 freed.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name));
+
+/**
+ * @brief Allocate `size` bytes at the default alignment.
+ *
+ * @param size        Bytes; 0 gives a pointer of its own, too.
+ * @param module_name The owner, made known if it is not. NULL or empty: nobody.
+ * @return The memory, its content undefined. NULL if and only if there is no heap, no free memory
+ *         serves the size, the name is longer than 63 characters, or the owner would be
+ *         a new module that can have no record (see dmheap_register_module).
+ *
+ * "Serves": a free block that is found among four of the size's own class, or in the next larger
+ * class that has any, or the untouched end of the heap. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _malloc, (size_t size, const char* module_name));
+
+/**
+ * @brief Allocate `size` bytes at an alignment of one's own.
+ *
+ * @param alignment   Bytes, a power of two, up to the size of the heap. It stays with the
+ *                    block when dmheap_realloc moves it.
+ * @param size        Bytes, as for dmheap_malloc.
+ * @param module_name The owner, as for dmheap_malloc.
+ * @return As dmheap_malloc; NULL also if `alignment` is 0 or not a power of two.
+ *
+ * Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _aligned_alloc,
+                 (size_t alignment, size_t size, const char* module_name));
+
+/**
+ * @brief Change the size of a block.
+ *
+ * The content is kept up to the smaller of the two sizes. A smaller block stays in place. A larger
+ * one grows in place if the memory behind it is free and suffices; else it moves, and the
+ * content is copied without the lock. The block keeps its owner and its alignment.
+ *
+ * @param ptr         A block of this heap. NULL: as dmheap_malloc(size, module_name).
+ * @param size        Bytes. 0 shrinks the block to the least; it frees nothing.
+ * @param module_name The owner if `ptr` is NULL; otherwise it only stands in the log.
+ * @return The block. NULL, and the old block is as it was, if `ptr` is not a live block of this
+ *         heap, the block's tags were written over, or no free memory serves the size. NULL, and
+ *         the block is gone, if its module was unregistered or the heap initialized anew by
+ *         another thread during the move.
+ *
+ * Cost: constant, and the copy where it moves.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _realloc, (void* ptr, size_t size, const char* module_name));
+
+/**
+ * @brief Free a block.
+ *
+ * A pointer that is not the start of a live block - freed before, inside a block, misaligned, from
+ * elsewhere, of a former heap, any value whatever - is refused with one line of level ERROR.
+ * So is a block whose header, or the next one's, was written over as far as the two
+ * contradict each other or the heap's own map.
+ *
+ * @param ptr         A block of this heap. NULL: nothing.
+ * @param concatenate true: merge it with adjacent free memory now. false allows that to happen later;
+ *                    this heap merges at once in both cases, for it costs no more.
+ *
+ * Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void, _free, (void* ptr, bool concatenate));
+
+/**
+ * @brief Merge every run of adjacent free blocks.
+ *
+ * dmheap_free has merged them already, so nothing is left to do. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void, _concatenate_free_blocks, (void));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The edge: the public functions and DMOD's memory interface.
+ *
+ * Each one checks its arguments, takes the lock, calls one verb of the module layer, releases
+ * the lock and reports. Knows: the default heap, the lock, the log. Does not know: what a block
+ * looks like. Always holds: the lock is taken once at a time, nothing is logged or copied
+ * under it. This is the only file of the library to compile.
+ */
+#include "dmheap_module.h"
+
+#include "dmheap.h"
+
+#include <limits.h>
+
+/* Without a heap, this one serves: it has no memory and no pointers, so nothing is ever written. */
+static const struct dmheap_ctx no_heap = {.granule = DMHEAP_GRANULE_MAX, .granule_shift = 4};
+
+static struct dmheap_ctx* heap = (struct dmheap_ctx*)&no_heap;
+
+/* Counts dmheap_init: whoever released the lock for a while sees that a new heap has begun. */
+static unsigned heap_epoch;
+
+static bool heap_is_starting;
+
+/* ---- reports ------------------------------------------------------------------ */
+
+static const char* reason_text(enum dmheap_verdict verdict)
+{
+    static const char* const text[] = {
+        [VERDICT_NO_HEAP] = "there is no heap",
+        [VERDICT_NO_MEMORY] = "out of memory",
+        [VERDICT_BAD_BUFFER] = "that is no buffer",
+        [VERDICT_TOO_SMALL] = "the buffer is too small for one block",
+        [VERDICT_TOO_LARGE] = DMHEAP_HEADER_BYTES == 4
+                                  ? "the buffer is too large, build with DMHEAP_HEADER_BYTES=8"
+                                  : "the buffer is too large",
+        [VERDICT_BUSY] = "another initialization is under way",
+        [VERDICT_BAD_ALIGNMENT] = "the alignment is not a power of two",
+        [VERDICT_BAD_NAME] = "the name is empty or longer than 63 characters",
+        [VERDICT_NAME_TAKEN] = "the new name is taken",
+        [VERDICT_NO_MODULE] = "no module has that name",
+        [VERDICT_NO_ID] = "too many modules",
+        [VERDICT_BAD_POINTER] = "no live block starts there",
+        [VERDICT_DAMAGED] = "tags or links beside it were written over",
+        [VERDICT_GONE] = "its module or its heap is gone by now",
+    };
+    return text[verdict];
+}
+
+static const char* name_text(const char* module_name, enum dmheap_verdict verdict)
+{
+    if (verdict == VERDICT_BAD_NAME) {
+        return "?";
+    }
+    return module_is_nobody(module_name) ? "(none)" : module_name;
+}
+
+/* DMOD's printf knows no size_t. */
+static unsigned size_number(size_t size)
+{
+    return size < UINT_MAX ? (unsigned)size : UINT_MAX;
+}
+
+static DMHEAP_NOINLINE void report_request(enum dmheap_verdict verdict, size_t size,
+                                           const char* module_name)
+{
+    DMHEAP_PORT_LOG_ERROR("dmheap: %u bytes for module %s: %s.\n", size_number(size),
+                          name_text(module_name, verdict), reason_text(verdict));
+}
+
+static DMHEAP_NOINLINE void report_pointer(enum dmheap_verdict verdict, const char* request,
+                                           const void* ptr)
+{
+    DMHEAP_PORT_LOG_ERROR("dmheap: %s of %p: %s.\n", request, ptr, reason_text(verdict));
+}
+
+static DMHEAP_NOINLINE void report_module(enum dmheap_verdict verdict, const char* request,
+                                          const char* module_name)
+{
+    DMHEAP_PORT_LOG_ERROR("dmheap: %s of module %s: %s.\n", request,
+                          name_text(module_name, verdict), reason_text(verdict));
+}
+
+/* Without a heap, that is the reason for whatever failed. Under the lock. */
+static enum dmheap_verdict why_not(enum dmheap_verdict verdict)
+{
+    return heap == &no_heap ? VERDICT_NO_HEAP : verdict;
+}
+
+/* ---- the nine functions -------------------------------------------------------- */
+
+bool dmheap_init(void* buffer, size_t size, size_t alignment)
+{
+    struct heap_plan plan;
+    enum dmheap_verdict verdict = heap_lay_out(&plan, buffer, size, alignment);
+    if (verdict == VERDICT_OK) {
+        dmheap_port_lock();
+        if (heap_is_starting) {
+            verdict = VERDICT_BUSY;
+        } else {
+            heap_is_starting = true;
+            heap = (struct dmheap_ctx*)&no_heap;
+            heap_epoch++;
+        }
+        dmheap_port_unlock();
+    }
+    if (verdict != VERDICT_OK) {
+        DMHEAP_PORT_LOG_ERROR(
+            "dmheap: Cannot initialize with buffer %p of size %u, alignment %u: %s.\n", buffer,
+            size_number(size), size_number(alignment), reason_text(verdict));
+        return false;
+    }
+    struct dmheap_ctx* created = heap_create(&plan);
+    dmheap_port_lock();
+    heap = created;
+    heap_is_starting = false;
+    dmheap_port_unlock();
+    DMHEAP_PORT_LOG_INFO("dmheap: Initialized with buffer %p of size %u.\n", buffer,
+                         size_number(size));
+    return true;
+}
+
+bool dmheap_is_initialized(void)
+{
+    dmheap_port_lock();
+    const bool is_initialized = heap != &no_heap;
+    dmheap_port_unlock();
+    return is_initialized;
+}
+
+bool dmheap_register_module(const char* module_name)
+{
+    enum dmheap_verdict verdict = VERDICT_BAD_NAME;
+    bool is_new = false;
+    if (!module_is_nobody(module_name)) {
+        verdict = VERDICT_OK;
+        dmheap_port_lock();
+        if (module_find(heap, module_name) == NULL) {
+            verdict = why_not(VERDICT_NO_MEMORY);
+            is_new = module_create(heap, module_name, &verdict) != NULL;
+        }
+        dmheap_port_unlock();
+    }
+    if (is_new) {
+        DMHEAP_PORT_LOG_INFO("dmheap: Module %s registered successfully.\n", module_name);
+    } else if (verdict == VERDICT_OK) {
+        DMHEAP_PORT_LOG_WARN("dmheap: Module %s is already registered.\n", module_name);
+    } else {
+        report_module(verdict, "registration", module_name);
+        return false;
+    }
+    return true;
+}
+
+void dmheap_unregister_module(const char* module_name)
+{
+    char name[MODULE_NAME_MAX + 1];
+    struct heap_sweep sweep = {0, 0, false, false};
+
+    dmheap_port_lock();
+    struct module_record* record = module_close(heap, module_name, name);
+    const unsigned epoch = heap_epoch;
+    dmheap_port_unlock();
+    if (record == NULL) {
+        return;
+    }
+    bool more = true;
+    while (more) {
+        dmheap_port_lock();
+        more = heap_epoch == epoch && module_sweep(heap, record, &sweep);
+        dmheap_port_unlock();
+    }
+    if (sweep.damaged) {
+        report_module(VERDICT_DAMAGED, "unregistration", name);
+    }
+    DMHEAP_PORT_LOG_INFO("dmheap: Module %s unregistered successfully.\n", name);
+}
+
+static DMHEAP_NOINLINE void* allocate(size_t alignment, size_t size, const char* module_name)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    dmheap_port_lock();
+    const struct dmheap_block* block = module_alloc(heap, alignment, size, module_name, &verdict);
+    if (DMHEAP_UNLIKELY(block == NULL)) {
+        verdict = why_not(verdict);
+    }
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(block == NULL || verdict != VERDICT_NO_MEMORY)) {
+        report_request(verdict, size, module_name);
+    }
+    return block != NULL ? block_payload(block) : NULL;
+}
+
+DMHEAP_HOT void* dmheap_malloc(size_t size, const char* module_name)
+{
+    dmheap_port_lock();
+    const struct dmheap_block* block = module_try(heap, size, module_name);
+    dmheap_port_unlock();
+    return DMHEAP_LIKELY(block != NULL) ? block_payload(block) : allocate(1, size, module_name);
+}
+
+void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_name)
+{
+    if (!bits_is_power_of_two(alignment)) {
+        report_request(VERDICT_BAD_ALIGNMENT, size, module_name);
+        return NULL;
+    }
+    return allocate(alignment, size, module_name);
+}
+
+/* Copy a block to its new place, without the lock, and let the old one go. */
+static void* finish_realloc(const struct module_move* move, unsigned epoch, const void* ptr)
+{
+    void* moved = block_payload(move->to);
+    memcpy(moved, ptr, (size_t)move->bytes);
+    dmheap_port_lock();
+    const enum dmheap_verdict verdict =
+        heap_epoch == epoch ? module_finish_move(heap, move) : VERDICT_GONE;
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_pointer(verdict, "realloc", ptr);
+    }
+    return verdict == VERDICT_OK || verdict == VERDICT_DAMAGED ? moved : NULL;
+}
+
+void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+{
+    if (ptr == NULL) {
+        return dmheap_malloc(size, module_name);
+    }
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    dmheap_port_lock();
+    const unsigned epoch = heap_epoch;
+    enum dmheap_verdict verdict = module_resize(heap, ptr, size, &move);
+    if (verdict != VERDICT_OK) {
+        verdict = why_not(verdict);
+    }
+    dmheap_port_unlock();
+
+    if (verdict == VERDICT_MUST_MOVE) {
+        return finish_realloc(&move, epoch, ptr);
+    }
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_pointer(verdict, "realloc", ptr);
+        return NULL;
+    }
+    return ptr;
+}
+
+/* The heap merges at once in either case; docs/DESIGN.md tells what deferring costs. */
+DMHEAP_HOT void dmheap_free(void* ptr, bool concatenate)
+{
+    (void)concatenate;
+    if (ptr == NULL) {
+        return;
+    }
+    dmheap_port_lock();
+    const enum dmheap_verdict verdict = module_free(heap, ptr);
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_pointer(verdict, "free", ptr);
+    }
+}
+
+/* Nothing is left to merge: no two free blocks are ever adjacent. */
+void dmheap_concatenate_free_blocks(void)
+{
+}
+
+/* ---- DMOD's memory interface ---------------------------------------------------- */
+
+/*
+ * In this object on purpose: DMOD has weak defaults of these, and a linker that finds those
+ * first would never open an archive member that had nothing but the strong ones in it.
+ */
+#ifndef DMHEAP_DONT_IMPLEMENT_DMOD_API
+/* DMOD's own headers declare them, or not, depending on its version. */
+void* Dmod_MallocEx(size_t Size, const char* ModuleName);
+void* Dmod_ReallocEx(void* Ptr, size_t Size, const char* ModuleName);
+void* Dmod_AlignedMallocEx(size_t Size, size_t Alignment, const char* ModuleName);
+void Dmod_FreeEx(void* Ptr, bool Concatenate);
+void Dmod_FreeModule(const char* ModuleName);
+bool Dmod_RetagEx(void* Ptr, const char* ModuleName);
+bool Dmod_RenameTag(const char* OldName, const char* NewName);
+
+void* Dmod_MallocEx(size_t Size, const char* ModuleName)
+{
+    return dmheap_malloc(Size, ModuleName);
+}
+
+void* Dmod_ReallocEx(void* Ptr, size_t Size, const char* ModuleName)
+{
+    return dmheap_realloc(Ptr, Size, ModuleName);
+}
+
+void* Dmod_AlignedMallocEx(size_t Size, size_t Alignment, const char* ModuleName)
+{
+    return dmheap_aligned_alloc(Alignment, Size, ModuleName);
+}
+
+void Dmod_FreeEx(void* Ptr, bool Concatenate)
+{
+    dmheap_free(Ptr, Concatenate);
+}
+
+void Dmod_FreeModule(const char* ModuleName)
+{
+    dmheap_unregister_module(ModuleName);
+}
+
+/* Hand a live block to another module, made known if it is not; false: as it was, one ERROR. */
+bool Dmod_RetagEx(void* Ptr, const char* ModuleName)
+{
+    dmheap_port_lock();
+    const enum dmheap_verdict verdict = module_retag(heap, Ptr, ModuleName);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_pointer(verdict, "retag", Ptr);
+    }
+    return verdict == VERDICT_OK;
+}
+
+/* Give a module a name that no other one has; false: as it was, one ERROR. */
+bool Dmod_RenameTag(const char* OldName, const char* NewName)
+{
+    dmheap_port_lock();
+    const enum dmheap_verdict verdict = module_rename(heap, OldName, NewName);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, "renaming", OldName);
+    }
+    return verdict == VERDICT_OK;
+}
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The check: one function that proves a whole heap. Compiled into tests only.
+ *
+ * Knows: every invariant of the layers below. Does not know: what clients wrote.
+ * What it cannot prove: that a block's owner is the one who asked for it, and that payloads
+ * hold what was written; the model test compares those with a shadow.
+ * Cost: proportional to the heap's size; it reads only inside the heap, whatever stands there.
+ */
+#ifndef DMHEAP_CHECK_H
+#define DMHEAP_CHECK_H
+
+#include "dmheap_module.h"
+
+/* Counted on the way; compared where two layers must agree. */
+struct heap_census {
+    size_t live_blocks;
+    size_t live_bytes; /* headers included */
+    size_t own_blocks; /* of those: the heap's own records */
+    size_t free_blocks;
+    size_t free_bytes;   /* the untouched end not included */
+    size_t largest_free; /* the larger of the largest free block and the untouched end */
+};
+
+#define CHECK(condition)                         \
+    do {                                         \
+        if (!(condition)) {                      \
+            return __FILE__ ": not " #condition; \
+        }                                        \
+    } while (0)
+
+/* Every block in address order, against its neighbours and the live map. */
+static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap_census* census)
+{
+    bool prev_free = false;
+    uintptr_t index = 0;
+    dmheap_word offset = ctx->first;
+    while (offset < ctx->top) {
+        const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
+        const dmheap_word size = block_size(block);
+        CHECK(size >= BLOCK_MIN_BYTES && size % ctx->granule == 0 && size <= ctx->top - offset);
+        CHECK(((block->header & BLOCK_PREV_FREE) != 0) == prev_free);
+        const uintptr_t start = live_index(ctx, block_payload(block));
+        for (; index < start; index++) {
+            CHECK(!live_test(ctx, index));
+        }
+        CHECK(live_test(ctx, start) == !block_is_free(block));
+        index = start + 1;
+        prev_free = block_is_free(block);
+        if (prev_free) {
+            CHECK(block->header == size);
+            CHECK(heap_is_free(block, BLOCK_MIN_BYTES, ctx->top - offset));
+            CHECK(offset + size < ctx->top);
+            census->free_blocks++;
+            census->free_bytes += (size_t)size;
+            if (size > census->largest_free) {
+                census->largest_free = (size_t)size;
+            }
+        } else {
+            CHECK(heap_is_whole(ctx, block));
+            CHECK(heap_alignment(ctx, block) != 0);
+            census->live_blocks++;
+            census->live_bytes += (size_t)size;
+            census->own_blocks += block_owner(block) == OWNER_HEAP;
+            CHECK(block_owner(block) < OWNER_MODULES || module_of(ctx, block_owner(block)) != NULL);
+        }
+        offset += size;
+    }
+    CHECK(offset == ctx->top && !prev_free);
+    for (; index < ctx->granules; index++) {
+        CHECK(!live_test(ctx, index));
+    }
+    return NULL;
+}
+
+/* Every class: its list, its bits, and no free block missing. */
+static inline const char* check_index(const struct dmheap_ctx* ctx,
+                                      const struct heap_census* census)
+{
+    const dmheap_word classes =
+        (ctx->live - (dmheap_word)offsetof(struct dmheap_ctx, bin)) / DMHEAP_WORD_BYTES;
+    size_t listed = 0;
+    for (uintptr_t size_class = 0; size_class < DMHEAP_INDEX_ROWS * 32; size_class++) {
+        const bool marked = (ctx->row[size_class / 32] >> (size_class % 32) & 1) != 0;
+        CHECK(!marked || (ctx->rows >> (size_class / 32) & 1) != 0);
+        CHECK(marked == (size_class < classes && ctx->bin[size_class] != 0));
+        dmheap_word prev = (dmheap_word)index_bin_as_block(size_class);
+        dmheap_word offset = size_class < classes ? ctx->bin[size_class] : 0;
+        while (offset != 0) {
+            CHECK(offset >= ctx->first && offset < ctx->top);
+            const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
+            CHECK(block_is_free(block) && index_class(ctx, block_size(block)) == size_class);
+            CHECK(block->prev == prev);
+            CHECK(++listed <= census->free_blocks);
+            prev = offset;
+            offset = block->next;
+        }
+    }
+    CHECK(listed == census->free_blocks);
+    return NULL;
+}
+
+/* Every module: in its bucket, in its group, with as many references as blocks and name. */
+static inline const char* check_modules(const struct dmheap_ctx* ctx,
+                                        const struct heap_census* census)
+{
+    if (ctx->modules == 0) {
+        CHECK(ctx->hint_module == 0);
+        CHECK(census->own_blocks == 0);
+        return NULL;
+    }
+    const struct module_table* table = module_table(ctx);
+    CHECK(live_is(ctx, table));
+    size_t own_blocks = 1;
+    size_t modules = 0;
+    size_t named = 0;
+    for (unsigned number = 0; number < MODULE_GROUPS; number++) {
+        if (table->group[number] == 0) {
+            continue;
+        }
+        const struct module_group* group = module_group(ctx, number);
+        size_t used = number == 0 ? (size_t)OWNER_MODULES : 0;
+        own_blocks += number != 0;
+        CHECK(group->fresh <= MODULE_GROUP << number);
+        for (dmheap_word i = number == 0 ? OWNER_MODULES : 0; i < group->fresh; i++) {
+            const dmheap_word id = module_group_first(number) + i;
+            const struct module_record* record = module_of(ctx, id);
+            if (record == NULL) {
+                continue;
+            }
+            used++;
+            modules++;
+            own_blocks++;
+            CHECK(live_is(ctx, record) && block_owner(block_of(record)) == OWNER_HEAP);
+            CHECK(record->id == id);
+            named += record->name[0] != '\0';
+            size_t references = record->name[0] != '\0';
+            for (dmheap_word at = ctx->first; at < ctx->top;
+                 at += block_size(ctx_block(ctx, (uintptr_t)at))) {
+                references += block_owner(ctx_block(ctx, (uintptr_t)at)) == id;
+            }
+            CHECK(record->references == references);
+            if (record->name[0] != '\0') {
+                const struct module_name name = module_measure(record->name);
+                CHECK(module_find_measured(ctx, &name) == record);
+            }
+        }
+        CHECK(group->used == used);
+        CHECK(number == 0 || used != 0);
+    }
+    CHECK(table->modules == modules && modules != 0);
+    CHECK(census->own_blocks == own_blocks);
+    for (unsigned bucket = 0; bucket < MODULE_BUCKETS; bucket++) {
+        for (module_id id = table->bucket[bucket]; id != 0; id = module_of(ctx, id)->next) {
+            CHECK(module_of(ctx, id) != NULL && named-- != 0);
+        }
+    }
+    CHECK(named == 0);
+    return NULL;
+}
+
+/*
+ * NULL if all of the heap at `ctx` is as DESIGN.md says while no call is under way; else the
+ * first thing that is not, as text.
+ */
+static inline const char* heap_check(const struct dmheap_ctx* ctx, struct heap_census* census)
+{
+    const struct heap_census nothing = {0};
+    *census = nothing;
+    CHECK(ctx->first <= ctx->top && ctx->top <= ctx->end);
+    CHECK((ctx->first + DMHEAP_WORD_BYTES) % ctx->granule == 0);
+    const char* fault = check_blocks(ctx, census);
+    if (fault == NULL) {
+        fault = check_index(ctx, census);
+    }
+    if (fault == NULL) {
+        fault = check_modules(ctx, census);
+    }
+    if (ctx->end - ctx->top > census->largest_free) {
+        census->largest_free = (size_t)(ctx->end - ctx->top);
+    }
+    return fault;
+}
+
+#undef CHECK
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Context: what a heap consists of. One structure at the start of the caller's
+ * buffer, everything else behind it:
+ *
+ *   buffer                first                               top          end
+ *   |                     |                                   |            |
+ *   [pad][ ctx | bins ][ live map ][ block ][ block ] ... [ block ][ untouched ]
+ *        ^ offset 0                 one granule-aligned step each
+ *
+ * Knows: the layout. Does not know: what any field is used for by the layers above.
+ * Always holds: every reference is an offset in bytes from the context, so a heap
+ * is the same image at any address and on any word size; offset 0 is "none".
+ */
+#ifndef DMHEAP_CTX_H
+#define DMHEAP_CTX_H
+
+#include "dmheap_bits.h"
+
+#define DMHEAP_WORD_BYTES ((dmheap_word)sizeof(dmheap_word))
+
+/* Payloads are aligned to the granule, and blocks are multiples of it. */
+#define DMHEAP_GRANULE_MIN \
+    (sizeof(void*) > sizeof(dmheap_word) ? sizeof(void*) : sizeof(dmheap_word))
+#define DMHEAP_GRANULE_MAX ((size_t)16)
+
+/*
+ * A block, seen from its header. The links are there only while it is free; a
+ * live block's payload begins where `next` is.
+ */
+struct dmheap_block {
+    dmheap_word header;
+    dmheap_word next;
+    dmheap_word prev;
+};
+
+/* Rows of 32 size classes each; enough for the largest heap of either header width. */
+#define DMHEAP_INDEX_ROWS (DMHEAP_HEADER_BYTES == 4 ? 6U : 14U)
+
+struct dmheap_ctx {
+    struct dmheap_block nil;   /* "no block": takes the harmless writes at the ends of lists */
+    dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
+    dmheap_word granule;       /* bytes, a power of two */
+    dmheap_word granule_shift; /* log2(granule) */
+    dmheap_word granules;      /* end of the heap, in granules: bound of every pointer's index */
+    dmheap_word live;          /* the live map: one bit per granule */
+    dmheap_word first;         /* the first block */
+    dmheap_word top;           /* where the untouched end begins; no header stands here */
+    dmheap_word end;           /* top == end: nothing untouched is left; one word follows */
+    dmheap_word link_limit;    /* a link below this leads to a block inside the buffer */
+    dmheap_word alignment;     /* default alignment of payloads, at least a granule */
+    dmheap_word modules;       /* the module table, none before the first module */
+    dmheap_word hint_module;   /* the module found last ... */
+    uint32_t hint_name;        /* ... and the low bits of the name pointer it was found by */
+    uint32_t rows;             /* bit r is set while row[r] is not 0, and for a while after */
+    uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
+    dmheap_word bin[];               /* the first free block of each class */
+};
+
+DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) % sizeof(dmheap_word) == 0, bins_are_aligned);
+
+static inline struct dmheap_block* ctx_block(const struct dmheap_ctx* ctx, uintptr_t offset)
+{
+    return (struct dmheap_block*)((uintptr_t)ctx + offset);
+}
+
+static inline uintptr_t ctx_offset(const struct dmheap_ctx* ctx, const void* address)
+{
+    return (uintptr_t)address - (uintptr_t)ctx;
+}
+
+#endif

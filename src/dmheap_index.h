@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The index of free blocks by size.
+ *
+ * Classes: one for each granule multiple below INDEX_EXACT granules, where a
+ * block found fits exactly; above, INDEX_STEPS per doubling:
+ *
+ *   granules  2 3 4 ...... 31 | 32-35 36-39 .. 60-63 | 64-71 .. 120-127 | ...
+ *   class     2 3 4 ...... 31 | 32    33    .. 39    | 40    .. 47      | ...
+ *
+ * Each class is a doubly linked list, newest first (its memory is warm in the
+ * cache). A list's first block names its bin as the previous one, seen as a block
+ * whose `next` is the bin; its last names offset 0, the context's `nil`. So
+ * unlinking needs no case for either end. Which classes have blocks is told by one
+ * bit each, in rows of 32 with a word of bits above.
+ *
+ * Knows: free blocks by size. Does not know: neighbours, owners, live blocks.
+ * Always holds: a class's bit is set exactly while its bin is not 0.
+ * Cost: constant. Origin of the two-level classes: M. Masmano et al., TLSF, 2004;
+ * of the exact small bins: D. Lea, dlmalloc.
+ */
+#ifndef DMHEAP_INDEX_H
+#define DMHEAP_INDEX_H
+
+#include "dmheap_block.h"
+
+#define INDEX_EXACT_LOG2 5U
+#define INDEX_STEPS_LOG2 3U
+#define INDEX_EXACT      ((uintptr_t)1 << INDEX_EXACT_LOG2)
+#define INDEX_STEPS      ((uintptr_t)1 << INDEX_STEPS_LOG2)
+#define INDEX_NONE       (~(uintptr_t)0)
+
+/* Blocks looked at in the class that a size itself falls in, above the exact ones. */
+#define INDEX_LOOKS 4
+
+DMHEAP_STATIC_ASSERT(INDEX_EXACT_LOG2 >= INDEX_STEPS_LOG2, steps_are_whole_granules);
+DMHEAP_STATIC_ASSERT(DMHEAP_INDEX_ROWS <= 32, rows_have_a_bit_each);
+
+/* The class of blocks of `size` bytes. */
+static inline uintptr_t index_class(const struct dmheap_ctx* ctx, dmheap_word size)
+{
+    const uintptr_t granules = (uintptr_t)size >> (unsigned)ctx->granule_shift;
+    if (granules < INDEX_EXACT) {
+        return granules;
+    }
+    const unsigned highest = bits_highest((dmheap_word)granules);
+    return (granules >> (highest - INDEX_STEPS_LOG2)) +
+           (uintptr_t)(highest - INDEX_EXACT_LOG2) * INDEX_STEPS + INDEX_EXACT - INDEX_STEPS;
+}
+
+/* The bin of a class as the "previous block" of its list, and back. */
+static inline uintptr_t index_bin_as_block(uintptr_t size_class)
+{
+    return offsetof(struct dmheap_ctx, bin) - offsetof(struct dmheap_block, next) +
+           size_class * sizeof(dmheap_word);
+}
+
+static inline uintptr_t index_class_of_bin(uintptr_t bin_as_block)
+{
+    return (bin_as_block - index_bin_as_block(0)) / sizeof(dmheap_word);
+}
+
+static inline void index_mark(struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    ctx->row[size_class / 32] |= (uint32_t)1 << (size_class % 32);
+    ctx->rows |= (uint32_t)1 << (size_class / 32);
+}
+
+static inline void index_unmark(struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    ctx->row[size_class / 32] &= ~((uint32_t)1 << (size_class % 32));
+}
+
+/*
+ * The first class from `size_class` on that has a block, or INDEX_NONE. A row that ran empty keeps
+ * its bit until it is met here, so that unlinking need not look.
+ */
+static inline uintptr_t index_find(struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    unsigned row = (unsigned)(size_class / 32);
+    uint32_t candidates = ctx->row[row] & (~(uint32_t)0 << (size_class % 32));
+    while (candidates == 0) {
+        const uint32_t above = ctx->rows & (~(uint32_t)1 << row);
+        if (above == 0) {
+            return INDEX_NONE;
+        }
+        row = bits_lowest(above);
+        candidates = ctx->row[row];
+        if (candidates == 0) {
+            ctx->rows &= ~((uint32_t)1 << row);
+        }
+    }
+    return (uintptr_t)row * 32 + bits_lowest(candidates);
+}
+
+/*
+ * A link as an offset that can be followed without a fault whatever was written over it: the
+ * caller compares it with ctx->link_limit.
+ */
+static inline uintptr_t index_link(dmheap_word link)
+{
+    return (uintptr_t)link & ~(uintptr_t)(sizeof(dmheap_word) - 1);
+}
+
+static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block,
+                                dmheap_word size)
+{
+    const uintptr_t size_class = index_class(ctx, size);
+    const uintptr_t self = ctx_offset(ctx, block);
+    const uintptr_t next = (uintptr_t)ctx->bin[size_class];
+    block->next = (dmheap_word)next;
+    ctx_block(ctx, next)->prev = (dmheap_word)self;
+    block->prev = (dmheap_word)index_bin_as_block(size_class);
+    ctx->bin[size_class] = (dmheap_word)self;
+    if (next == 0) {
+        index_mark(ctx, size_class);
+    }
+}
+
+/*
+ * Unlink a block, if both its neighbours in the list point back at it. False, and nothing
+ * changed: somebody wrote over its links.
+ */
+static inline bool index_remove(struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    const uintptr_t self = ctx_offset(ctx, block);
+    const uintptr_t next = index_link(block->next);
+    const uintptr_t prev = index_link(block->prev);
+    ctx->nil.prev = (dmheap_word)self; /* offset 0 points back at whatever is last */
+    if (DMHEAP_UNLIKELY((dmheap_word)next >= ctx->link_limit ||
+                        (dmheap_word)prev >= ctx->link_limit || prev < index_bin_as_block(0))) {
+        return false;
+    }
+    struct dmheap_block* const after = ctx_block(ctx, next);
+    struct dmheap_block* const before = ctx_block(ctx, prev);
+    if (DMHEAP_UNLIKELY(after->prev != (dmheap_word)self || before->next != (dmheap_word)self)) {
+        return false;
+    }
+    before->next = (dmheap_word)next;
+    after->prev = (dmheap_word)prev;
+    if (next == 0 && (dmheap_word)prev < ctx->first) {
+        index_unmark(ctx, index_class_of_bin(prev));
+    }
+    return true;
+}
+
+/* The same for the first block of a class. */
+static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                      uintptr_t size_class)
+{
+    const uintptr_t self = ctx_offset(ctx, block);
+    const uintptr_t next = index_link(block->next);
+    ctx->nil.prev = (dmheap_word)self;
+    if (DMHEAP_UNLIKELY((dmheap_word)next >= ctx->link_limit ||
+                        ctx_block(ctx, next)->prev != (dmheap_word)self)) {
+        return false;
+    }
+    ctx->bin[size_class] = (dmheap_word)next;
+    ctx_block(ctx, next)->prev = (dmheap_word)index_bin_as_block(size_class);
+    if (next == 0) {
+        index_unmark(ctx, size_class);
+    }
+    return true;
+}
+
+/*
+ * Forget every block of a class whose list somebody wrote over. Their memory is lost until
+ * the next dmheap_init, but the damage does not spread.
+ */
+static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    ctx->bin[size_class] = 0;
+    index_unmark(ctx, size_class);
+}
+
+#endif

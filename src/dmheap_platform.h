@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Platform: the compiler, the build settings and the port, in one place.
+ *
+ * Knows: which compiler this is, which port header serves, how wide a header is.
+ * Does not know: anything about heaps.
+ * Always holds: every setting has a default and a range check right here.
+ *
+ * Build settings (define on the command line, the same for every object that
+ * includes a private header):
+ *   DMHEAP_HEADER_BYTES   4 (default) or 8: bytes in front of every block.
+ *                         4: heaps to 16 MiB, 253 modules.
+ *                         8: heaps to 4 PiB, 4093 modules, on 32-bit targets too.
+ *   DMHEAP_PORT_HEADER    a port header, in quotes; default ports/posix where
+ *                         POSIX threads are usual, else ports/bare.
+ *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.
+ *   DMHEAP_NO_INTRINSICS  1: bit scans in portable C, 0 (default): the compiler's own.
+ *   DMHEAP_ASSERTS        1: internal assertions through the port, 0 (default): none.
+ */
+#ifndef DMHEAP_PLATFORM_H
+#define DMHEAP_PLATFORM_H
+
+#ifndef DMHEAP_HEADER_BYTES
+#define DMHEAP_HEADER_BYTES 4
+#endif
+#if DMHEAP_HEADER_BYTES != 4 && DMHEAP_HEADER_BYTES != 8
+#error "DMHEAP_HEADER_BYTES is 4 or 8."
+#endif
+
+#ifndef DMHEAP_NO_INTRINSICS
+#define DMHEAP_NO_INTRINSICS 0
+#endif
+
+/* Scans in one to three instructions; elsewhere the portable ones beat a call into libgcc. */
+#if !DMHEAP_NO_INTRINSICS && defined(__GNUC__) &&                        \
+    (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__) || \
+     defined(__ARM_FEATURE_CLZ) || defined(__riscv_zbb))
+#define DMHEAP_BIT_SCAN 1
+#else
+#define DMHEAP_BIT_SCAN 0
+#endif
+
+#ifndef DMHEAP_ASSERTS
+#define DMHEAP_ASSERTS 0
+#endif
+
+#ifndef DMHEAP_PORT_HEADER
+#if defined(DMHEAP_INSIDE_DMOD)
+#define DMHEAP_PORT_HEADER "../ports/dmod/dmheap_port.h"
+#elif defined(__unix__) || defined(__APPLE__)
+#define DMHEAP_PORT_HEADER "../ports/posix/dmheap_port.h"
+#else
+#define DMHEAP_PORT_HEADER "../ports/bare/dmheap_port.h"
+#endif
+#endif
+#include DMHEAP_PORT_HEADER /* first of all: it may set what system headers offer */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(DMHEAP_PORT_LOG_ERROR) || !defined(DMHEAP_PORT_LOG_WARN) || \
+    !defined(DMHEAP_PORT_LOG_INFO) || !defined(DMHEAP_PORT_ASSERT)
+#error "The port header lacks one of DMHEAP_PORT_LOG_ERROR, _WARN, _INFO, DMHEAP_PORT_ASSERT."
+#endif
+
+#if DMHEAP_ASSERTS
+#define DMHEAP_ASSERT(condition) DMHEAP_PORT_ASSERT(condition)
+#else
+#define DMHEAP_ASSERT(condition) ((void)0)
+#endif
+
+#define DMHEAP_STATIC_ASSERT(condition, name) \
+    typedef char dmheap_static_assert_##name[(condition) ? 1 : -1]
+
+#if defined(__GNUC__)
+#define DMHEAP_MAY_ALIAS       __attribute__((may_alias))
+#define DMHEAP_NOINLINE        __attribute__((noinline))
+#define DMHEAP_LIKELY(truth)   __builtin_expect(!!(truth), 1)
+#define DMHEAP_UNLIKELY(truth) __builtin_expect(!!(truth), 0)
+#else
+#define DMHEAP_MAY_ALIAS
+#define DMHEAP_NOINLINE
+#define DMHEAP_LIKELY(truth)   (truth)
+#define DMHEAP_UNLIKELY(truth) (truth)
+#endif
+
+/* On a function whose calls are all to be inlined, unless the compiler is to save space. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
+#define DMHEAP_HOT __attribute__((flatten))
+#else
+#define DMHEAP_HOT
+#endif
+
+/*
+ * The word: a block's header, a link, an offset and a size inside the heap are
+ * all one of these. It may alias, because the heap reads and writes memory that
+ * its clients use as whatever they like.
+ */
+#if DMHEAP_HEADER_BYTES == 4
+typedef uint32_t DMHEAP_MAY_ALIAS dmheap_word;
+#else
+typedef uint64_t DMHEAP_MAY_ALIAS dmheap_word;
+#endif
+
+#endif

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+message(STATUS "The step behind the build found its script.")

@@ -1,0 +1,135 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# dmheap inside a DMOD tree - a small one of our own, no download: in which ways it gets there,
+# what is registered, which allocator wins, what the log says.
+#
+#     tests/dmod_tree/run.sh
+cd "$(dirname "$0")/../.." || exit 1
+. tests/check.sh
+
+# DMOD writes a Makefile beside the sources, so a copy of them is used.
+work=$PWD/build/dmod_tree
+rm -rf "$work"
+mkdir -p "$work/dmheap"
+cp -R CMakeLists.txt GNUmakefile include src ports standin "$work/dmheap"
+cp -R tests/dmod_tree/dmod "$work"
+app=$PWD/tests/dmod_tree/app
+
+configure() { # build folder, options ...
+    folder=$work/$1
+    shift
+    cmake -S "$app" -B "$folder" -DTREE="$work" "$@"
+}
+
+# The application's log, without colours and with addresses made equal.
+log_of() { # output
+    printf '%s\n' "$1" | sed 's/\x1b\[[0-9;]*m//g; s/0x[0-9a-f]*/0x.../g' |
+        grep -e '^-- ' -e 'dmheap: '
+}
+
+expected_log='-- level Warn
+[WARN] dmheap: Module sensor is already registered.
+-- level Info
+[INFO] dmheap: Initialized with buffer 0x... of size 65536.
+[INFO] dmheap: Module sensor registered successfully.
+[ERROR] dmheap: free of 0x...: no live block starts there.
+[INFO] dmheap: Module sensor unregistered successfully.
+[ERROR] dmheap: 4294967295 bytes for module sensor: out of memory.'
+
+check_app() { # build folder, program
+    output=$("$work/$1/$2") && status=0 || status=$?
+    check_equal "$1: exit status of $2" 0 "$status"
+    check_lacks "$1: $2 finds nothing wrong" '^FAILED' "$output"
+    check_equal "$1: records that $2 finds" 9 "$(printf '%s\n' "$output" | grep -c '^record ')"
+    check_equal "$1: log of $2" "$expected_log" "$(log_of "$output")"
+    check_contains "$1: the log has DMOD's colours" "$(printf '\033\\[32;1m\\[INFO\\]')" "$output"
+}
+
+member='libdmheap\.a\(dmheap_register\.c\.o\)'
+
+check_tree() { # build folder, options ...
+    tree=$1
+    check_run "$tree: configures" configure "$@" || return
+    check_run "$tree: builds" cmake --build "$work/$tree" -j 2 || return
+    check_lacks "$tree: the stand-in is on no include path" 'standin' \
+        "$(cat "$work/$tree/compile_commands.json")"
+    check_contains "$tree: the library has the registration as an object of its own" \
+        'dmheap_register' "$(ar t "$(find "$work/$tree" -name libdmheap.a)")"
+    for program in app app_registers app_registers_late; do
+        check_app "$tree" $program
+    done
+    check_contains "$tree: app takes dmheap's registration along" "$member" \
+        "$(cat "$work/$tree/app.map")"
+    check_lacks "$tree: app_registers leaves it out" "$member" \
+        "$(cat "$work/$tree/app_registers.map")"
+}
+
+echo "== DMOD first in the parent's list"
+rm -f "$work/dmheap/Makefile"
+check_tree dmod_first -DWHO=dmod_first
+makefile=$(cat "$work/dmheap/Makefile" 2>&1)
+check_contains "DMOD's makefile names both sources" \
+    'SOURCES = src/dmheap.c;src/dmheap_register.c' "$makefile"
+check_lacks "DMOD's makefile has no generator expression" '\$<' "$makefile"
+check_contains "make still takes GNUmakefile" 'libdmheap.a' "$(make -n -C "$work/dmheap")"
+
+echo "== dmheap first in the parent's list"
+rm -f "$work/dmheap/Makefile"
+check_tree dmheap_first -DWHO=dmheap_first
+check_equal "no makefile is written in the parent's folder" '' "$(ls "$app" | grep Makefile)"
+
+echo "== dmheap alone, with DMOD_DIR"
+check_tree dmod_dir -DWHO=dmheap_only -DDMOD_DIR="$work/dmod"
+
+echo "== dmheap alone, with FetchContent"
+check_tree fetch -DWHO=dmheap_only -DDMHEAP_FETCH_DMOD=ON \
+    -DFETCHCONTENT_SOURCE_DIR_DMOD="$work/dmod"
+
+echo "== dmheap as the project itself"
+check_run "top level: configures and builds with DMOD_DIR" sh -c "
+    cmake -S '$work/dmheap' -B '$work/top' -DBUILD_TESTS=OFF -DDMOD_DIR='$work/dmod' &&
+    cmake --build '$work/top' -j 2"
+
+echo "== all objects by name, the application's records first and last"
+objects="$work/dmod_first/CMakeFiles/app_registers.dir/app.c.o"
+heap=$(find "$work/dmod_first/dmheap" -name '*.c.o' | tr '\n' ' ')
+system=$(find "$work/dmod_first/dmod" -name 'libdmod_system.a')
+for order in "$objects $heap" "$heap $objects"; do
+    # shellcheck disable=SC2086 # lists of files, and no spaces in them
+    check_run "links: $(for file in $order; do basename "$file" .c.o; done | tr '\n' ' ')" \
+        cc -o "$work/by_name" $order "$system" -T"$work/dmod/scripts/sections.ld"
+done
+
+echo "== a module"
+check_run "module: configures" configure module -DWHO=dmod_first -DDMOD_MODE=DMOD_MODULE
+check_run "module: builds" cmake --build "$work/module"
+object=$(find "$work/module" -name 'module.c.o')
+check_lacks "module: calls nothing by name" 'U dmheap_' "$(nm "$object")"
+check_equal "module: names nine functions to the loader" 9 \
+    "$(strings "$object" | grep -c '@dmheap:1\.0$')"
+check_contains "module: has the loader's section" '\.dmod\.outputs' "$(objdump -h "$object")"
+check_run "module, dmheap first: configures" \
+    configure module_late -DWHO=dmheap_first -DDMOD_MODE=DMOD_MODULE
+check_run "module, dmheap first: builds" cmake --build "$work/module_late"
+
+echo "== without the memory interface"
+check_run "configures" configure without -DWHO=dmod_first -DDMHEAP_DONT_IMPLEMENT_DMOD_API=ON
+check_run "builds" cmake --build "$work/without" --target dmheap
+check_contains "the library is there" ' T dmheap_init' "$(nm "$work/without/dmheap/libdmheap.a")"
+check_lacks "the library defines none of it" ' [TW] Dmod_' \
+    "$(nm "$work/without/dmheap/libdmheap.a")"
+
+echo "== refused"
+check_refused "a module without DMOD" 'need a DMOD tree' \
+    cmake -S "$work/dmheap" -B "$work/refused1" -DDMOD_MODE=DMOD_MODULE
+check_refused "DMOD's port without DMOD" 'need a DMOD tree' \
+    cmake -S "$work/dmheap" -B "$work/refused2" -DDMHEAP_PORT=dmod
+check_refused "a mode that is none" 'DMOD_MODE=DMOD_ELSE is unknown' \
+    cmake -S "$work/dmheap" -B "$work/refused3" -DDMOD_MODE=DMOD_ELSE
+check_refused "a port that is none" 'DMHEAP_PORT=elsewhere is unknown' \
+    cmake -S "$work/dmheap" -B "$work/refused4" -DDMHEAP_PORT=elsewhere
+check_refused "a header of 6 bytes" 'DMHEAP_HEADER_BYTES=6 is unknown' \
+    cmake -S "$work/dmheap" -B "$work/refused5" -DDMHEAP_HEADER_BYTES=6
+
+check_summary

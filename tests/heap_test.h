@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the cmocka tests share: buffers with watched margins, a heap in one of them, the
+ * lines that the last call logged, and a look inside.
+ */
+#ifndef DMHEAP_HEAP_TEST_H
+#define DMHEAP_HEAP_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "dmheap.h"
+#include "port/test_port.h"
+
+/* The library's layers, for looking; not every function of theirs is used here. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wstringop-overread" /* taken for certain where it may be NULL */
+#endif
+#include "dmheap_check.h"
+#pragma GCC diagnostic pop
+
+#define KIB              ((size_t)1024)
+#define MIB              (KIB * KIB)
+#define WORD             ((size_t)DMHEAP_WORD_BYTES) /* a block's header */
+#define COUNT_OF(array)  (sizeof(array) / sizeof((array)[0]))
+#define HAS_NARROW_WORDS (DMHEAP_HEADER_BYTES == 4)
+
+/* ---- sanitizers ------------------------------------------------------------------- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_WITH_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_WITH_ASAN 1
+#endif
+
+#ifdef TEST_WITH_ASAN
+void __asan_poison_memory_region(void const volatile* start, size_t size);
+void __asan_unpoison_memory_region(void const volatile* start, size_t size);
+#define POISON(start, size)   __asan_poison_memory_region(start, size)
+#define UNPOISON(start, size) __asan_unpoison_memory_region(start, size)
+#else
+#define POISON(start, size)   ((void)(start), (void)(size))
+#define UNPOISON(start, size) ((void)(start), (void)(size))
+#endif
+
+/* ---- buffers ---------------------------------------------------------------------- */
+
+#define ARENAS       4
+#define ARENA_MARGIN ((size_t)256)
+#define ARENA_STEP   ((size_t)4096) /* alignment of a buffer made at offset 0 */
+#define CANARY       0xA5
+
+/* One buffer with canaries on both sides; with the address sanitizer, poisoned ones. */
+struct arena {
+    unsigned char* memory; /* of the C library */
+    unsigned char* start;  /* of the front margin */
+    unsigned char* buffer;
+    size_t size;
+};
+
+static struct arena arenas[ARENAS];
+
+static inline size_t arena_front(const struct arena* arena)
+{
+    return (size_t)(arena->buffer - arena->start);
+}
+
+static inline void arena_guard(const struct arena* arena)
+{
+    POISON(arena->start, arena_front(arena));
+    POISON(arena->buffer + arena->size, ARENA_MARGIN);
+}
+
+static inline void arena_unguard(const struct arena* arena)
+{
+    UNPOISON(arena->start, arena_front(arena));
+    UNPOISON(arena->buffer + arena->size, ARENA_MARGIN);
+}
+
+/* A buffer of `size` bytes that begins `offset` bytes behind a multiple of ARENA_STEP. */
+static inline unsigned char* arena_make(size_t size, size_t offset)
+{
+    struct arena* arena = arenas;
+    while (arena < arenas + ARENAS && arena->memory != NULL) {
+        arena++;
+    }
+    assert_true(arena < arenas + ARENAS);
+    arena->memory = malloc(size + offset + 2 * ARENA_STEP + 2 * ARENA_MARGIN);
+    assert_non_null(arena->memory);
+    const uintptr_t step =
+        bits_round_up((uintptr_t)arena->memory + ARENA_MARGIN, (uintptr_t)ARENA_STEP);
+    arena->buffer = (unsigned char*)step + offset;
+    arena->start = (unsigned char*)step - ARENA_MARGIN;
+    arena->size = size;
+    memset(arena->start, CANARY, arena_front(arena) + size + ARENA_MARGIN);
+    arena_guard(arena);
+    return arena->buffer;
+}
+
+static inline bool arena_is_canary(const unsigned char* at, size_t size)
+{
+    while (size != 0 && *at == CANARY) {
+        at++;
+        size--;
+    }
+    return size == 0;
+}
+
+/* Nobody wrote outside any of the buffers. */
+static inline void arenas_verify(void)
+{
+    for (struct arena* arena = arenas; arena < arenas + ARENAS; arena++) {
+        if (arena->memory != NULL) {
+            arena_unguard(arena);
+            assert_true(arena_is_canary(arena->start, arena_front(arena)));
+            assert_true(arena_is_canary(arena->buffer + arena->size, ARENA_MARGIN));
+            arena_guard(arena);
+        }
+    }
+}
+
+/* Give all buffers back; what a heap holds in them is for nobody any more. */
+static inline void arenas_release(void)
+{
+    for (struct arena* arena = arenas; arena < arenas + ARENAS; arena++) {
+        if (arena->memory != NULL) {
+            arena_unguard(arena);
+            free(arena->memory);
+            arena->memory = NULL;
+        }
+    }
+}
+
+/* ---- the log ---------------------------------------------------------------------- */
+
+static inline void check_log(size_t errors, size_t warnings, size_t infos, const char* text,
+                             const char* file, int line)
+{
+    const bool as_expected = test_port_lines_of(TEST_ERROR) == errors &&
+                             test_port_lines_of(TEST_WARN) == warnings &&
+                             test_port_lines_of(TEST_INFO) == infos;
+    const bool text_differs = text != NULL && strcmp(test_port_text(0), text) != 0;
+    if (!as_expected || text_differs) {
+        print_error("logged: %u lines, the first one: \"%s\"\n", (unsigned)test_port_lines(),
+                    test_port_text(0));
+        print_error("wanted: %u errors, %u warnings, %u infos: \"%s\"\n", (unsigned)errors,
+                    (unsigned)warnings, (unsigned)infos, text != NULL ? text : "(any)");
+    }
+    test_port_forget_lines();
+    _assert_true(as_expected, "as many lines as expected", file, line);
+    _assert_true(!text_differs, "the text expected", file, line);
+}
+
+/* Since the last of these, exactly this was logged: */
+#define expect_silence()     check_log(0, 0, 0, NULL, __FILE__, __LINE__)
+#define expect_error()       check_log(1, 0, 0, NULL, __FILE__, __LINE__)
+#define expect_warning()     check_log(0, 1, 0, NULL, __FILE__, __LINE__)
+#define expect_info()        check_log(0, 0, 1, NULL, __FILE__, __LINE__)
+#define expect_info_of(text) check_log(0, 0, 1, text, __FILE__, __LINE__)
+
+/* ---- the heap --------------------------------------------------------------------- */
+
+static struct {
+    struct dmheap_ctx* ctx;
+    unsigned char* buffer;
+    size_t size;
+} test_heap;
+
+/* Where the heap in `buffer` has its context. */
+static inline struct dmheap_ctx* heap_context(void* buffer, size_t alignment)
+{
+    size_t granule = alignment;
+    if (granule < DMHEAP_GRANULE_MIN) {
+        granule = DMHEAP_GRANULE_MIN;
+    }
+    if (granule > DMHEAP_GRANULE_MAX) {
+        granule = DMHEAP_GRANULE_MAX;
+    }
+    return (struct dmheap_ctx*)bits_round_up((uintptr_t)buffer, granule);
+}
+
+/* Start the library's heap in `buffer` and look at that one from now on. */
+static inline bool heap_start(unsigned char* buffer, size_t size, size_t alignment)
+{
+    if (!dmheap_init(buffer, size, alignment)) {
+        return false;
+    }
+    test_heap.ctx = heap_context(buffer, alignment);
+    test_heap.buffer = buffer;
+    test_heap.size = size;
+    return true;
+}
+
+/* A heap in a new buffer at a round address. */
+static inline void heap_open(size_t size, size_t alignment)
+{
+    assert_true(heap_start(arena_make(size, 0), size, alignment));
+    expect_info();
+}
+
+/* Prove the whole heap and that nothing was written outside. */
+static inline struct heap_census heap_verify_at(const char* file, int line)
+{
+    struct heap_census census;
+    const char* fault = heap_check(test_heap.ctx, &census);
+    if (fault != NULL) {
+        print_error("%s\n", fault);
+    }
+    _assert_true(fault == NULL, "the heap is sound", file, line);
+    arenas_verify();
+    return census;
+}
+
+#define heap_verify() heap_verify_at(__FILE__, __LINE__)
+
+static inline bool heap_is_empty(void)
+{
+    const struct heap_census census = heap_verify();
+    return census.live_blocks == 0 && census.free_blocks == 0 &&
+           test_heap.ctx->top == test_heap.ctx->first;
+}
+
+static inline size_t heap_largest_free(void)
+{
+    return heap_verify().largest_free;
+}
+
+/* Blocks that clients hold. */
+static inline size_t heap_client_blocks(void)
+{
+    const struct heap_census census = heap_verify();
+    return census.live_blocks - census.own_blocks;
+}
+
+/* The blocks in address order, then NULL; right while another call is under way, too. */
+static inline struct dmheap_block* heap_block_from(struct dmheap_block* block)
+{
+    const uintptr_t top = (uintptr_t)test_heap.ctx + (uintptr_t)test_heap.ctx->top;
+    return (uintptr_t)block < top ? block : NULL;
+}
+
+static inline struct dmheap_block* heap_first_block(void)
+{
+    return heap_block_from(ctx_block(test_heap.ctx, (uintptr_t)test_heap.ctx->first));
+}
+
+static inline struct dmheap_block* heap_next_block(const struct dmheap_block* block)
+{
+    return heap_block_from(block_next(block));
+}
+
+/* Name of the module that a live block belongs to; "" for nobody. */
+static inline const char* heap_owner_name(const void* ptr)
+{
+    const dmheap_word owner = block_owner(block_of(ptr));
+    if (owner < OWNER_MODULES) {
+        return "";
+    }
+    const struct module_record* record = module_of(test_heap.ctx, owner);
+    assert_non_null(record);
+    return record->name;
+}
+
+static inline size_t heap_capacity(const void* ptr)
+{
+    return (size_t)block_capacity(block_of(ptr));
+}
+
+/* Allocate until nothing is left, from large to small; how many blocks it took. */
+static inline size_t heap_fill(const char* module_name)
+{
+    size_t blocks = 0;
+    for (size_t size = 4 * KIB; size != 0; size /= 2) {
+        while (dmheap_malloc(size, module_name) != NULL) {
+            blocks++;
+        }
+    }
+    while (dmheap_malloc(0, module_name) != NULL) {
+        blocks++;
+    }
+    test_port_forget_lines();
+    return blocks;
+}
+
+/* ---- memory and text -------------------------------------------------------------- */
+
+static inline void fill(void* memory, size_t size, unsigned seed)
+{
+    unsigned char* bytes = memory;
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (unsigned char)(seed * 31U + (unsigned)i * 7U);
+    }
+}
+
+static inline bool is_filled(const void* memory, size_t size, unsigned seed)
+{
+    const unsigned char* bytes = memory;
+    size_t i = 0;
+    while (i < size && bytes[i] == (unsigned char)(seed * 31U + (unsigned)i * 7U)) {
+        i++;
+    }
+    return i == size;
+}
+
+static inline bool is_aligned(const void* ptr, size_t alignment)
+{
+    return ((uintptr_t)ptr & (alignment - 1)) == 0;
+}
+
+/* A name of `length` characters whose last one is `last`. */
+static inline const char* long_name(size_t length, char last)
+{
+    static char text[8][128];
+    static unsigned turn;
+    char* name = text[turn++ % 8];
+    assert_true(length >= 1 && length < sizeof(text[0]));
+    memset(name, 'n', length);
+    name[length - 1] = last;
+    name[length] = '\0';
+    return name;
+}
+
+static inline const char* numbered_name(unsigned number)
+{
+    static char text[32];
+    (void)snprintf(text, sizeof(text), "module#%u", number);
+    return text;
+}
+
+/* The heap's buffer as it is now, to compare with later. */
+static unsigned char* snapshot;
+
+static inline void snapshot_take(void)
+{
+    free(snapshot);
+    snapshot = malloc(test_heap.size);
+    assert_non_null(snapshot);
+    memcpy(snapshot, test_heap.buffer, test_heap.size);
+}
+
+static inline bool snapshot_is_same(void)
+{
+    return memcmp(snapshot, test_heap.buffer, test_heap.size) == 0;
+}
+
+/* ---- set-up and tear-down of a case ------------------------------------------------ */
+
+static inline int heap_case_begin(void** state)
+{
+    (void)state;
+    (void)test_port_reset();
+    return 0;
+}
+
+/* The library may keep the former heap; the next case begins with an init of its own. */
+static inline int heap_case_end(void** state)
+{
+    (void)state;
+    arenas_release();
+    free(snapshot);
+    snapshot = NULL;
+    return test_port_reset() ? 0 : -1;
+}
+
+#define heap_case(function) \
+    cmocka_unit_test_setup_teardown(function, heap_case_begin, heap_case_end)
+
+#endif

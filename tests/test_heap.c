@@ -1,0 +1,1737 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap layer: layout, allocation, release, resize, sweep, and the check that proves them.
+ *
+ * Blocks are made by their size in bytes, header included. After each legal step the whole
+ * heap is proven; after each refused one its memory is compared byte by byte.
+ */
+#include "heap_test.h"
+
+#define GRANULE ((dmheap_word)DMHEAP_GRANULE_MIN)
+#define LEAST   BLOCK_MIN_BYTES
+#define EXACT_BYTES \
+    ((dmheap_word)INDEX_EXACT * GRANULE) /* from here on a class has several sizes */
+
+/* ---- helpers ---------------------------------------------------------------------------- */
+
+static void open_heap(size_t size)
+{
+    heap_open(size, DMHEAP_GRANULE_MIN);
+    assert_int_equal(test_heap.ctx->granule, GRANULE);
+}
+
+static void close_heap(void)
+{
+    (void)heap_verify();
+    arenas_release();
+}
+
+static struct dmheap_block* try_make(dmheap_word bytes, enum dmheap_verdict* verdict)
+{
+    *verdict = VERDICT_NO_MEMORY;
+    return heap_alloc(test_heap.ctx, (size_t)(bytes - DMHEAP_WORD_BYTES), OWNER_NOBODY, verdict);
+}
+
+/* A live block of `bytes` bytes. */
+static struct dmheap_block* make(dmheap_word bytes)
+{
+    enum dmheap_verdict verdict;
+    struct dmheap_block* block = try_make(bytes, &verdict);
+    assert_non_null(block);
+    assert_int_equal(verdict, VERDICT_NO_MEMORY);
+    return block;
+}
+
+static struct dmheap_block* make_aligned(size_t alignment, size_t size)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct dmheap_block* block =
+        heap_alloc_aligned(test_heap.ctx, alignment, size, OWNER_NOBODY, &verdict);
+    assert_int_equal(verdict, VERDICT_NO_MEMORY);
+    return block;
+}
+
+static void release(const struct dmheap_block* block)
+{
+    assert_int_equal(heap_free(test_heap.ctx, block_payload(block)), VERDICT_OK);
+    (void)heap_verify();
+}
+
+static dmheap_word offset_of(const struct dmheap_block* block)
+{
+    return (dmheap_word)ctx_offset(test_heap.ctx, block);
+}
+
+static dmheap_word untouched(void)
+{
+    return test_heap.ctx->end - test_heap.ctx->top;
+}
+
+/* A live block at the end, whatever else is free. */
+static struct dmheap_block* make_at_end(dmheap_word bytes)
+{
+    struct dmheap_block* block = heap_take_top(test_heap.ctx, bytes, 1, OWNER_NOBODY);
+    assert_non_null(block);
+    return block;
+}
+
+/* A free block of `bytes` bytes between live ones. */
+static struct dmheap_block* make_hole(dmheap_word bytes)
+{
+    (void)make_at_end(LEAST);
+    struct dmheap_block* block = make_at_end(bytes);
+    (void)make_at_end(LEAST);
+    release(block);
+    return block;
+}
+
+/* Take all of the untouched end, so that only free blocks are left to serve. */
+static void use_up_end(void)
+{
+    if (untouched() >= LEAST) {
+        (void)make_at_end(untouched());
+    }
+}
+
+static bool is_free_block(const struct dmheap_block* block, dmheap_word bytes)
+{
+    return block->header == bytes && block_footer_before(block_at(block, bytes)) == bytes;
+}
+
+/* `nil` is there to be written to. */
+static void expect_same_but_nil(void)
+{
+    const uintptr_t offset = (uintptr_t)test_heap.ctx - (uintptr_t)test_heap.buffer;
+    memcpy(snapshot + offset, &test_heap.ctx->nil, sizeof(test_heap.ctx->nil));
+    assert_true(snapshot_is_same());
+}
+
+static void expect_free_refused(const struct dmheap_block* block)
+{
+    snapshot_take();
+    assert_int_equal(heap_free(test_heap.ctx, block_payload(block)), VERDICT_DAMAGED);
+    expect_same_but_nil();
+}
+
+static void expect_resize_refused(struct dmheap_block* block, size_t size)
+{
+    snapshot_take();
+    assert_int_equal(heap_resize(test_heap.ctx, block, size), VERDICT_DAMAGED);
+    expect_same_but_nil();
+}
+
+/* ---- layout ------------------------------------------------------------------------------- */
+
+#define LAYOUT_MAX ((size_t)4096)
+
+static enum dmheap_verdict lay_out(const void* buffer, size_t size, size_t alignment)
+{
+    struct heap_plan plan;
+    return heap_lay_out(&plan, buffer, size, alignment);
+}
+
+static void expect_plan_fits(const struct heap_plan* plan, uintptr_t buffer, size_t size)
+{
+    const uintptr_t granule = (uintptr_t)plan->granule;
+    assert_true(plan->base >= buffer && plan->base - buffer < granule);
+    assert_int_equal(plan->base % granule, 0);
+    assert_true(plan->base + plan->end + WORD <= buffer + size);
+    assert_true(plan->base + plan->end + WORD + granule > buffer + size);
+
+    const struct dmheap_ctx probe = {.granule_shift = heap_shift(plan->granule)};
+    const uintptr_t classes = index_class(&probe, plan->end - plan->first) + 1;
+    assert_true(plan->live >= offsetof(struct dmheap_ctx, bin) + classes * WORD);
+    assert_int_equal(plan->live % 4, 0);
+    assert_true(plan->live_bytes * 8 > (plan->end + WORD) / granule);
+    assert_true(plan->first >= plan->live + plan->live_bytes);
+    assert_true(plan->first < plan->end);
+    assert_int_equal((plan->first + WORD) % granule, 0);
+    assert_int_equal((plan->end + WORD) % granule, 0);
+}
+
+/* All parts of an accepted heap are where they may be, and a block of the default size is. */
+static void expect_plan_serves(const struct heap_plan* plan)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct dmheap_ctx* ctx = heap_create(plan);
+    const struct dmheap_block* block = heap_alloc(ctx, 0, OWNER_NOBODY, &verdict);
+    assert_non_null(block);
+    assert_true(is_aligned(block_payload(block), (size_t)plan->alignment));
+    assert_true(ctx_offset(ctx, block_next(block)) <= plan->end);
+    assert_int_equal(heap_free(ctx, block_payload(block)), VERDICT_OK);
+    assert_int_equal(ctx->top, ctx->first);
+}
+
+static void every_heap_laid_out_fits_its_buffer_and_serves_a_block(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(LAYOUT_MAX + 64, 0);
+    for (size_t alignment = 1; alignment <= LAYOUT_MAX; alignment *= 2) {
+        for (size_t offset = 0; offset <= 17; offset += 1 + offset / 4) {
+            bool was_refused = false;
+            for (size_t size = 1; size <= LAYOUT_MAX; size++) {
+                struct heap_plan plan;
+                unsigned char* const start = buffer + offset;
+                if (heap_lay_out(&plan, start, size, alignment) == VERDICT_OK) {
+                    expect_plan_fits(&plan, (uintptr_t)start, size);
+                    expect_plan_serves(&plan);
+                } else {
+                    was_refused = true;
+                }
+            }
+            assert_true(was_refused);
+        }
+    }
+    arenas_verify();
+}
+
+static void every_refused_small_buffer_is_too_small(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(LAYOUT_MAX + 64, 0);
+    for (size_t alignment = 1; alignment <= LAYOUT_MAX; alignment *= 4) {
+        for (size_t offset = 0; offset <= 16; offset++) {
+            for (size_t size = 1; size <= LAYOUT_MAX; size++) {
+                const enum dmheap_verdict verdict = lay_out(buffer + offset, size, alignment);
+                assert_true(verdict == VERDICT_OK || verdict == VERDICT_TOO_SMALL);
+            }
+        }
+    }
+    assert_int_equal(lay_out(buffer, LAYOUT_MAX, 1), VERDICT_OK);
+}
+
+static void a_new_heap_is_sound_and_empty(void** state)
+{
+    (void)state;
+    for (size_t alignment = 1; alignment <= 256; alignment *= 2) {
+        for (size_t size = 900; size < 1200; size += 3) {
+            assert_true(heap_start(arena_make(size, size % 9), size, alignment));
+            assert_true(heap_is_empty());
+            arenas_release();
+        }
+    }
+}
+
+static void what_is_no_buffer_is_refused(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(1 * KIB, 0);
+    assert_int_equal(lay_out(NULL, 1 * KIB, 8), VERDICT_BAD_BUFFER);
+    assert_int_equal(lay_out(buffer, 0, 8), VERDICT_BAD_BUFFER);
+    assert_int_equal(lay_out(buffer, SIZE_MAX, 8), VERDICT_BAD_BUFFER);
+    assert_int_equal(lay_out(buffer, UINTPTR_MAX - (uintptr_t)buffer + 1, 8), VERDICT_BAD_BUFFER);
+    for (uintptr_t back = 1; back < 40; back++) {
+        const void* last = (const void*)(UINTPTR_MAX - back + 1);
+        assert_int_equal(lay_out(last, (size_t)back, 8), VERDICT_BAD_BUFFER);
+        if (back > 1) {
+            assert_int_equal(lay_out(last, (size_t)back - 1, 8), VERDICT_TOO_SMALL);
+        }
+    }
+}
+
+static void what_is_no_power_of_two_is_no_alignment(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(LAYOUT_MAX, 0);
+    for (size_t alignment = 0; alignment < 700; alignment++) {
+        const bool is_refused = lay_out(buffer, LAYOUT_MAX, alignment) == VERDICT_BAD_ALIGNMENT;
+        assert_int_equal(is_refused, !bits_is_power_of_two(alignment));
+    }
+    assert_int_equal(lay_out(buffer, LAYOUT_MAX, SIZE_MAX), VERDICT_BAD_ALIGNMENT);
+}
+
+/* Nothing is written, so the buffer need not be there. */
+static void a_buffer_beyond_what_a_header_can_tell_is_refused(void** state)
+{
+    (void)state;
+    const void* buffer = (const void*)(uintptr_t)4096;
+    if (HAS_NARROW_WORDS) {
+        assert_int_equal(lay_out(buffer, 16 * MIB, 8), VERDICT_OK);
+        assert_int_equal(lay_out(buffer, 18 * MIB, 8), VERDICT_TOO_LARGE);
+    } else {
+        assert_int_equal(lay_out(buffer, 256 * MIB, 8), VERDICT_OK);
+    }
+    assert_int_equal(lay_out(buffer, HEAP_SIZE_MAX + 1, 8), VERDICT_TOO_LARGE);
+    assert_int_equal(lay_out(buffer, UINTPTR_MAX - 4096, 8), VERDICT_TOO_LARGE);
+}
+
+static void the_gap_is_the_least_that_is_none_or_a_free_block(void** state)
+{
+    (void)state;
+    for (dmheap_word granule = GRANULE; granule <= DMHEAP_GRANULE_MAX; granule *= 2) {
+        for (dmheap_word alignment = granule; alignment <= 2048; alignment *= 2) {
+            for (uintptr_t at = 8192; at < 8192 + 2 * 2048; at += (uintptr_t)granule) {
+                dmheap_word gap = 0;
+                while ((at + gap) % alignment != 0 || (gap != 0 && gap < LEAST)) {
+                    gap += granule;
+                }
+                const struct dmheap_block* block = block_of((const void*)at);
+                assert_int_equal(heap_gap(block, alignment), gap);
+                assert_true(gap <= alignment + LEAST - granule);
+            }
+        }
+    }
+}
+
+static void a_gap_of_no_alignment_is_none(void** state)
+{
+    (void)state;
+    for (uintptr_t at = 8192; at < 8300; at += (uintptr_t)GRANULE) {
+        assert_int_equal(heap_gap(block_of((const void*)at), 1), 0);
+    }
+}
+
+/* ---- allocation ----------------------------------------------------------------------------- */
+
+static void a_size_needs_a_header_and_whole_granules(void** state)
+{
+    (void)state;
+    for (size_t alignment = DMHEAP_GRANULE_MIN; alignment <= 16; alignment *= 2) {
+        heap_open(2 * KIB, alignment);
+        for (size_t size = 0; size < 1 * KIB; size++) {
+            dmheap_word need = LEAST;
+            while (need < size + WORD) {
+                need += (dmheap_word)alignment;
+            }
+            assert_int_equal(heap_need(test_heap.ctx, size), need);
+        }
+        close_heap();
+    }
+}
+
+static void a_new_block_is_claimed_from_the_untouched_end(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    dmheap_word top = test_heap.ctx->first;
+    for (dmheap_word bytes = LEAST; bytes < 300; bytes += GRANULE) {
+        const struct dmheap_block* block = make(bytes);
+        assert_int_equal(offset_of(block), top);
+        assert_int_equal(block->header, OWNER_NOBODY << BLOCK_OWNER_SHIFT | bytes);
+        assert_true(live_is(test_heap.ctx, block_payload(block)));
+        top += bytes;
+        assert_int_equal(test_heap.ctx->top, top);
+        (void)heap_verify();
+        if (untouched() < 400) {
+            break;
+        }
+    }
+}
+
+static void the_untouched_end_serves_to_its_last_granule(void** state)
+{
+    (void)state;
+    open_heap(2 * KIB);
+    enum dmheap_verdict verdict;
+    const dmheap_word all = untouched();
+    assert_null(try_make(all + GRANULE, &verdict));
+    assert_int_equal(verdict, VERDICT_NO_MEMORY);
+    assert_null(try_make(all + 1, &verdict));
+    const struct dmheap_block* block = make(all);
+    assert_int_equal(untouched(), 0);
+    assert_null(try_make(LEAST, &verdict));
+    release(block);
+    assert_true(heap_is_empty());
+}
+
+static void sizes_beyond_every_limit_are_refused(void** state)
+{
+    (void)state;
+    for (size_t alignment = DMHEAP_GRANULE_MIN; alignment <= 64; alignment *= 2) {
+        heap_open(2 * KIB, alignment);
+        for (size_t i = 0; i < 40; i++) {
+            enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+            assert_null(heap_alloc(test_heap.ctx, SIZE_MAX - i, OWNER_NOBODY, &verdict));
+            assert_null(heap_alloc(test_heap.ctx, SIZE_MAX / 2 + i, OWNER_NOBODY, &verdict));
+            assert_null(heap_alloc(test_heap.ctx, UINT32_MAX - i, OWNER_NOBODY, &verdict));
+            assert_null(make_aligned(64, SIZE_MAX - i));
+            assert_null(heap_try(test_heap.ctx, SIZE_MAX - i, OWNER_NOBODY));
+            assert_int_equal(verdict, VERDICT_NO_MEMORY);
+        }
+        for (unsigned bit = 11; bit < sizeof(size_t) * 8; bit++) {
+            assert_null(make_aligned((size_t)1 << bit, 8));
+        }
+        assert_true(heap_is_empty());
+        close_heap();
+    }
+}
+
+static void a_block_of_the_exact_size_is_taken_newest_first(void** state)
+{
+    (void)state;
+    for (dmheap_word bytes = LEAST; bytes < EXACT_BYTES; bytes += GRANULE) {
+        open_heap(4 * KIB);
+        const struct dmheap_block* older = make_hole(bytes);
+        const struct dmheap_block* newer = make_hole(bytes);
+        assert_ptr_equal(make(bytes), newer);
+        assert_int_equal(block_next(newer)->header & BLOCK_PREV_FREE, 0);
+        (void)heap_verify();
+        assert_ptr_equal(make(bytes), older);
+        assert_int_equal(heap_verify().free_blocks, 0);
+        close_heap();
+    }
+}
+
+static void an_exact_fit_is_taken_before_a_larger_block_is_cut(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    const struct dmheap_block* exact = make_hole(8 * GRANULE);
+    const struct dmheap_block* larger = make_hole(20 * GRANULE);
+    assert_ptr_equal(make(8 * GRANULE), exact);
+    assert_ptr_equal(make(8 * GRANULE), larger);
+    (void)heap_verify();
+}
+
+static void the_next_larger_class_serves_before_the_untouched_end(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    (void)make_hole(30 * GRANULE);
+    const struct dmheap_block* smaller = make_hole(12 * GRANULE);
+    const dmheap_word top = test_heap.ctx->top;
+    assert_ptr_equal(make(9 * GRANULE), smaller);
+    assert_int_equal(test_heap.ctx->top, top);
+    (void)heap_verify();
+}
+
+static void a_rest_is_cut_off_where_it_can_be_a_free_block(void** state)
+{
+    (void)state;
+    static const unsigned granules[] = {6, 40, 100};
+    for (size_t i = 0; i < COUNT_OF(granules); i++) {
+        const dmheap_word need = granules[i] * GRANULE;
+        for (dmheap_word rest = 0; rest <= LEAST + 2 * GRANULE; rest += GRANULE) {
+            open_heap(8 * KIB);
+            const struct dmheap_block* hole = make_hole(need + rest);
+            use_up_end();
+            const struct dmheap_block* block = make(need);
+            assert_ptr_equal(block, hole);
+            if (rest >= LEAST) {
+                assert_int_equal(block_size(block), need);
+                assert_true(is_free_block(block_next(block), rest));
+                assert_int_equal(heap_verify().free_blocks, 1);
+            } else {
+                assert_int_equal(block_size(block), need + rest);
+                assert_int_equal(heap_verify().free_blocks, 0);
+            }
+            close_heap();
+        }
+    }
+}
+
+/* Five holes in one class, of which only the one at `place` of the list fits. */
+static struct dmheap_block* make_fit_at(unsigned place)
+{
+    const dmheap_word fits = 2 * EXACT_BYTES + 7 * GRANULE;
+    struct dmheap_block* fit = NULL;
+    for (unsigned i = 5; i != 0; i--) { /* the newest one is the first */
+        struct dmheap_block* hole = make_hole(i - 1 == place ? fits : fits - i * GRANULE);
+        fit = i - 1 == place ? hole : fit;
+        assert_int_equal(index_class(test_heap.ctx, block_size(hole)),
+                         index_class(test_heap.ctx, fits));
+    }
+    return fit;
+}
+
+static void four_blocks_of_the_sizes_own_class_are_looked_at(void** state)
+{
+    (void)state;
+    for (unsigned place = 0; place < 5; place++) {
+        open_heap(16 * KIB);
+        const struct dmheap_block* fit = make_fit_at(place);
+        const dmheap_word top = test_heap.ctx->top;
+        const struct dmheap_block* block = make(2 * EXACT_BYTES + 7 * GRANULE);
+        if (place < INDEX_LOOKS) {
+            assert_ptr_equal(block, fit);
+        } else {
+            assert_int_equal(offset_of(block), top);
+        }
+        close_heap();
+    }
+}
+
+static void the_short_path_serves_like_the_long_one(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    const struct dmheap_block* hole = make_hole(10 * GRANULE);
+    const size_t size = (size_t)(10 * GRANULE) - WORD;
+    assert_ptr_equal(heap_try(test_heap.ctx, size, OWNER_NOBODY), hole);
+    const dmheap_word top = test_heap.ctx->top;
+    assert_int_equal(offset_of(heap_try(test_heap.ctx, size, OWNER_NOBODY)), top);
+    (void)heap_verify();
+}
+
+static void the_short_path_leaves_a_larger_default_alignment_to_the_long_one(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 64);
+    assert_null(heap_try(test_heap.ctx, 8, OWNER_NOBODY));
+    assert_true(heap_is_empty());
+    for (unsigned i = 0; i < 10; i++) {
+        assert_true(is_aligned(block_payload(make(LEAST)), 64));
+        (void)heap_verify();
+    }
+}
+
+/* ---- alignment -------------------------------------------------------------------------------- */
+
+static void any_alignment_is_served_from_the_untouched_end(void** state)
+{
+    (void)state;
+    for (size_t alignment = 1; alignment <= 2 * KIB; alignment *= 2) {
+        for (dmheap_word before = 0; before < LEAST + 4 * GRANULE; before += GRANULE) {
+            open_heap(8 * KIB);
+            if (before >= LEAST) {
+                (void)make(before);
+            }
+            const struct dmheap_block* block = make_aligned(alignment, 40);
+            assert_non_null(block);
+            assert_true(is_aligned(block_payload(block), alignment));
+            const dmheap_word default_alignment = test_heap.ctx->alignment;
+            assert_int_equal(heap_alignment(test_heap.ctx, block),
+                             alignment > default_alignment ? alignment : default_alignment);
+            (void)heap_verify();
+            release(block);
+            close_heap();
+        }
+    }
+}
+
+static void an_aligned_block_comes_out_of_a_hole_with_rests_on_both_sides(void** state)
+{
+    (void)state;
+    for (size_t alignment = 32; alignment <= 512; alignment *= 2) {
+        for (dmheap_word more = 0; more < 12 * GRANULE; more += GRANULE) {
+            open_heap(16 * KIB);
+            struct dmheap_block* hole = make_hole(40 * GRANULE + (dmheap_word)alignment + more);
+            const dmheap_word bytes = block_size(hole);
+            use_up_end();
+            const struct dmheap_block* block = make_aligned(alignment, 60);
+            assert_non_null(block);
+            assert_true(is_aligned(block_payload(block), alignment));
+            assert_true((uintptr_t)block >= (uintptr_t)hole);
+            assert_true((uintptr_t)block_next(block) <= (uintptr_t)hole + bytes);
+            (void)heap_verify();
+            release(block);
+            assert_true(is_free_block(hole, bytes));
+            close_heap();
+        }
+    }
+}
+
+static void the_alignment_is_remembered_only_beyond_the_default(void** state)
+{
+    (void)state;
+    for (size_t default_alignment = DMHEAP_GRANULE_MIN; default_alignment <= 128;
+         default_alignment *= 2) {
+        heap_open(8 * KIB, default_alignment);
+        for (size_t alignment = 1; alignment <= 512; alignment *= 2) {
+            const struct dmheap_block* block = make_aligned(alignment, 33);
+            const bool is_remembered = (block->header & BLOCK_ALIGNED) != 0;
+            assert_int_equal(is_remembered, alignment > default_alignment);
+            if (is_remembered) {
+                assert_int_equal((size_t)1 << *block_alignment_byte(block), alignment);
+                assert_true(block_capacity(block) >= 34);
+            }
+        }
+        (void)heap_verify();
+        arenas_release();
+    }
+}
+
+static void a_damaged_alignment_byte_is_noticed(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    const struct dmheap_block* block = make_aligned(128, 40);
+    uint8_t* const byte = block_alignment_byte(block);
+    const uint8_t right = *byte;
+    for (unsigned value = 0; value < 256; value++) {
+        *byte = (uint8_t)value;
+        const dmheap_word alignment = heap_alignment(test_heap.ctx, block);
+        const bool fits = value < sizeof(size_t) * 8 && value < WORD * 8 &&
+                          ((size_t)1 << value) > test_heap.ctx->alignment &&
+                          is_aligned(block_payload(block), (size_t)1 << value);
+        assert_int_equal(alignment, fits ? (dmheap_word)1 << value : 0);
+    }
+    *byte = right;
+    (void)heap_verify();
+}
+
+/* ---- release ------------------------------------------------------------------------------- */
+
+enum neighbour { LIVE, HOLE, BORDER, NEIGHBOURS };
+
+/* Free a block with such neighbours; BORDER is the heap's start, or the untouched end. */
+static void expect_merge(enum neighbour in_front, enum neighbour behind)
+{
+    open_heap(4 * KIB);
+    const dmheap_word front_bytes = 5 * GRANULE;
+    const dmheap_word bytes = 6 * GRANULE;
+    const dmheap_word behind_bytes = 7 * GRANULE;
+    const struct dmheap_block* front = in_front != BORDER ? make(front_bytes) : NULL;
+    const struct dmheap_block* block = make(bytes);
+    const struct dmheap_block* back = behind != BORDER ? make(behind_bytes) : NULL;
+    if (behind == HOLE) {
+        (void)make(LEAST);
+        release(back);
+    }
+    if (in_front == HOLE) {
+        release(front);
+    }
+    const struct dmheap_block* start = in_front == HOLE ? front : block;
+    release(block);
+    if (behind == BORDER) {
+        assert_int_equal(test_heap.ctx->top, offset_of(start));
+    } else {
+        dmheap_word expected = bytes;
+        expected += in_front == HOLE ? front_bytes : 0;
+        expected += behind == HOLE ? behind_bytes : 0;
+        assert_true(is_free_block(start, expected));
+        assert_true((block_at(start, expected)->header & BLOCK_PREV_FREE) != 0);
+        assert_int_equal(heap_verify().free_blocks, 1);
+    }
+    close_heap();
+}
+
+static void a_block_merges_with_whatever_is_free_on_either_side(void** state)
+{
+    (void)state;
+    for (unsigned in_front = 0; in_front < NEIGHBOURS; in_front++) {
+        for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+            expect_merge((enum neighbour)in_front, (enum neighbour)behind);
+        }
+    }
+}
+
+static void blocks_freed_in_any_order_leave_an_empty_heap(void** state)
+{
+    (void)state;
+    for (unsigned order = 0; order < 120; order++) {
+        open_heap(4 * KIB);
+        const struct dmheap_block* block[5];
+        unsigned rest = order;
+        for (unsigned i = 0; i < 5; i++) {
+            block[i] = make((4 + 3 * i) * GRANULE);
+        }
+        for (unsigned count = 5; count != 0; count--) {
+            const unsigned at = rest % count;
+            rest /= count;
+            release(block[at]);
+            memmove(block + at, block + at + 1, (count - 1 - at) * sizeof(block[0]));
+        }
+        assert_true(heap_is_empty());
+        arenas_release();
+    }
+}
+
+static void only_the_start_of_a_live_block_is_freed(void** state)
+{
+    (void)state;
+    open_heap(2 * KIB);
+    const struct dmheap_block* hole = make_hole(8 * GRANULE);
+    const struct dmheap_block* live = make(9 * GRANULE);
+    const unsigned char* payload = block_payload(live);
+    snapshot_take();
+    for (size_t i = 1; i < 8 * DMHEAP_GRANULE_MIN; i++) {
+        assert_int_equal(heap_free(test_heap.ctx, payload + i), VERDICT_BAD_POINTER);
+    }
+    assert_int_equal(heap_free(test_heap.ctx, block_payload(hole)), VERDICT_BAD_POINTER);
+    assert_int_equal(heap_free(test_heap.ctx, NULL), VERDICT_BAD_POINTER);
+    expect_same_but_nil();
+    release(live);
+    assert_int_equal(heap_free(test_heap.ctx, payload), VERDICT_BAD_POINTER);
+}
+
+/* ---- a free block by its tags ------------------------------------------------------------------ */
+
+static void a_free_block_is_one_whose_tags_agree_within_limits(void** state)
+{
+    (void)state;
+    static dmheap_word words[64];
+    struct dmheap_block* block = (struct dmheap_block*)words;
+    for (dmheap_word size = WORD * 4; size < WORD * 32; size += WORD) {
+        memset(words, 0, sizeof(words));
+        block_tag_free(block, size);
+        assert_true(heap_is_free(block, LEAST, size));
+        assert_true(heap_is_free(block, size, size));
+        assert_false(heap_is_free(block, size + 1, 2 * size));
+        assert_false(heap_is_free(block, LEAST, size - 1));
+        block_at(block, size - DMHEAP_WORD_BYTES)->header ^= 8;
+        assert_false(heap_is_free(block, LEAST, size));
+    }
+}
+
+static void nothing_but_a_size_may_stand_in_a_free_header(void** state)
+{
+    (void)state;
+    static dmheap_word words[64];
+    struct dmheap_block* block = (struct dmheap_block*)words;
+    for (unsigned bit = 0; bit < WORD * 8; bit++) {
+        const dmheap_word flag = (dmheap_word)1 << bit;
+        if ((flag & BLOCK_SIZE_MASK) == 0) {
+            block_tag_free(block, 16 * DMHEAP_WORD_BYTES);
+            block->header |= flag;
+            words[15] |= flag;
+            assert_false(heap_is_free(block, LEAST, sizeof(words)));
+        }
+    }
+}
+
+static void any_header_is_looked_at_without_leaving_its_limits(void** state)
+{
+    (void)state;
+    dmheap_word* words = malloc(64 * sizeof(dmheap_word)); /* the sanitizer watches its ends */
+    assert_non_null(words);
+    memset(words, 0xFF, 64 * sizeof(dmheap_word));
+    struct dmheap_block* block = (struct dmheap_block*)words;
+    const dmheap_word room = 64 * DMHEAP_WORD_BYTES;
+    for (dmheap_word header = 0; header < 2 * room; header++) {
+        block->header = header;
+        assert_false(heap_is_free(block, LEAST, room));
+        block->header = 0 - header;
+        assert_false(heap_is_free(block, LEAST, room));
+    }
+    free(words);
+}
+
+/* ---- damaged tags ---------------------------------------------------------------------------- */
+
+/* [ in front, free or live ][ block ][ behind: live, free or untouched ], at the heap's end. */
+struct scene {
+    struct dmheap_block* front;
+    struct dmheap_block* block;
+    struct dmheap_block* behind;
+};
+
+static void scene_open(struct scene* scene, enum neighbour in_front, enum neighbour behind)
+{
+    open_heap(2 * KIB);
+    (void)make(LEAST);
+    scene->front = make(8 * GRANULE);
+    scene->block = make(9 * GRANULE);
+    scene->behind = NULL;
+    if (behind != BORDER) {
+        scene->behind = make(10 * GRANULE);
+        (void)make(LEAST);
+    }
+    if (behind == HOLE) {
+        release(scene->behind);
+    }
+    if (in_front == HOLE) {
+        release(scene->front);
+    }
+    memset(block_payload(scene->block), 0xA5, (size_t)block_capacity(scene->block));
+}
+
+/* Does a block, or the untouched end, begin there? Such a size is wrong, but contradicts nothing. */
+static bool begins_block(dmheap_word offset)
+{
+    const struct dmheap_ctx* ctx = test_heap.ctx;
+    dmheap_word at = ctx->first;
+    while (at < offset && at < ctx->top) {
+        at += block_size(ctx_block(ctx, (uintptr_t)at));
+    }
+    return at == offset;
+}
+
+static bool can_notice_size(struct dmheap_block* block, dmheap_word right, dmheap_word size)
+{
+    const dmheap_word damaged = block->header;
+    block->header = (damaged & ~BLOCK_SIZE_MASK) | right;
+    const bool begins = begins_block(offset_of(block) + size);
+    block->header = damaged;
+    return size == 0 || !begins;
+}
+
+static void expect_sizes_refused(enum neighbour in_front, enum neighbour behind)
+{
+    struct scene scene;
+    scene_open(&scene, in_front, behind);
+    const dmheap_word header = scene.block->header;
+    const dmheap_word right = block_size(scene.block);
+    const dmheap_word limit = 4 * (dmheap_word)KIB;
+    for (dmheap_word size = 0; size <= limit; size += 4) {
+        if ((size & BLOCK_SIZE_MASK) == size && can_notice_size(scene.block, right, size)) {
+            scene.block->header = (header & ~BLOCK_SIZE_MASK) | size;
+            expect_free_refused(scene.block);
+            expect_resize_refused(scene.block, 4);
+            expect_resize_refused(scene.block, 300);
+        }
+    }
+    for (unsigned bit = 13; bit < (unsigned)BLOCK_OWNER_SHIFT; bit++) {
+        scene.block->header = header | (dmheap_word)1 << bit;
+        /* A target whose addresses are narrower than a header does not see the upper bits. */
+        if (bit < sizeof(uintptr_t) * 8) {
+            expect_free_refused(scene.block);
+            expect_resize_refused(scene.block, 4);
+        }
+    }
+    scene.block->header = header;
+    (void)heap_verify();
+    release(scene.block);
+    close_heap();
+}
+
+static void a_live_size_that_leads_to_no_block_is_refused(void** state)
+{
+    (void)state;
+    for (unsigned in_front = 0; in_front < BORDER; in_front++) {
+        for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+            expect_sizes_refused((enum neighbour)in_front, (enum neighbour)behind);
+        }
+    }
+}
+
+/* Where a header is wider than an address, a size can lead around to a block in front. */
+static void a_live_size_that_leads_backwards_is_refused(void** state)
+{
+    (void)state;
+    if (BLOCK_SIZE_MASK < UINTPTR_MAX) {
+        skip();
+    }
+    struct scene scene;
+    scene_open(&scene, LIVE, LIVE);
+    const dmheap_word header = scene.block->header;
+    const dmheap_word back = (dmheap_word)((uintptr_t)scene.front - (uintptr_t)scene.block);
+    scene.block->header = (header & ~BLOCK_SIZE_MASK) | back;
+    expect_resize_refused(scene.block, 4);
+    expect_free_refused(scene.block);
+}
+
+static void a_size_and_owner_of_0_are_refused(void** state)
+{
+    (void)state;
+    for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+        struct scene scene;
+        scene_open(&scene, LIVE, (enum neighbour)behind);
+        scene.block->header = 0;
+        expect_free_refused(scene.block);
+        expect_resize_refused(scene.block, 4);
+        arenas_release();
+    }
+}
+
+static void a_damaged_free_block_behind_is_refused(void** state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < WORD * 8; bit++) {
+        struct scene scene;
+        scene_open(&scene, HOLE, HOLE);
+        const dmheap_word flip = (dmheap_word)1 << bit;
+        dmheap_word* const words[] = {&scene.behind->header, &block_next(scene.behind)->header - 1,
+                                      &scene.behind->prev};
+        for (size_t i = 0; i < COUNT_OF(words); i++) {
+            const dmheap_word right = *words[i];
+            *words[i] ^= flip;
+            if (words[i] != &scene.behind->prev) {
+                expect_free_refused(scene.block);
+                expect_resize_refused(scene.block, 4);
+            } else if (index_link(*words[i]) != index_link(right)) {
+                expect_free_refused(scene.block);
+            }
+            *words[i] = right;
+        }
+        release(scene.block);
+        close_heap();
+    }
+}
+
+static void a_damaged_free_block_in_front_is_refused(void** state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < WORD * 8; bit++) {
+        for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+            struct scene scene;
+            scene_open(&scene, HOLE, (enum neighbour)behind);
+            const dmheap_word flip = (dmheap_word)1 << bit;
+            dmheap_word* const words[] = {&scene.front->header, (dmheap_word*)scene.block - 1,
+                                          &scene.front->prev};
+            for (size_t i = 0; i < COUNT_OF(words); i++) {
+                const dmheap_word right = *words[i];
+                *words[i] ^= flip;
+                if (i == 0 || index_link(*words[i]) != index_link(right)) {
+                    expect_free_refused(scene.block);
+                }
+                *words[i] = right;
+            }
+            release(scene.block);
+            close_heap();
+        }
+    }
+}
+
+static void a_live_header_behind_that_claims_to_be_free_is_refused(void** state)
+{
+    (void)state;
+    for (dmheap_word claimed = 0; claimed <= 20 * GRANULE; claimed += 4) {
+        struct scene scene;
+        scene_open(&scene, LIVE, LIVE);
+        scene.behind->header = claimed;
+        expect_free_refused(scene.block);
+        expect_resize_refused(scene.block, (size_t)(8 * GRANULE) - WORD);
+        expect_resize_refused(scene.block, (size_t)(12 * GRANULE));
+        arenas_release();
+    }
+}
+
+static void a_class_with_a_damaged_block_is_abandoned_and_another_place_serves(void** state)
+{
+    (void)state;
+    static const unsigned granules[] = {9, 70};
+    for (size_t i = 0; i < COUNT_OF(granules); i++) {
+        for (unsigned larger = 0; larger <= 3; larger += 3) {
+            open_heap(4 * KIB);
+            const dmheap_word bytes = granules[i] * GRANULE;
+            struct dmheap_block* hole = make_hole(bytes + larger * GRANULE);
+            const dmheap_word top = test_heap.ctx->top;
+            hole->header ^= 0x40;
+            enum dmheap_verdict verdict;
+            const struct dmheap_block* block = try_make(bytes, &verdict);
+            assert_non_null(block);
+            assert_int_equal(verdict, VERDICT_DAMAGED);
+            assert_int_equal(offset_of(block), top);
+            assert_ptr_equal(try_make(bytes, &verdict), block_next(block));
+            assert_int_equal(verdict, VERDICT_NO_MEMORY);
+            arenas_release();
+        }
+    }
+}
+
+static void a_damaged_class_stops_an_aligned_request_only_once(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* hole = make_hole(70 * GRANULE);
+    hole->header ^= 0x40;
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    const size_t size = (size_t)(69 * GRANULE) - WORD;
+    assert_non_null(heap_alloc_aligned(test_heap.ctx, 32, size, OWNER_NOBODY, &verdict));
+    assert_int_equal(verdict, VERDICT_DAMAGED);
+    assert_non_null(make_aligned(32, size));
+}
+
+/* ---- resize ------------------------------------------------------------------------------------ */
+
+#define RESIZE_BYTES (12 * GRANULE)
+#define RESIZE_HOLE  (10 * GRANULE)
+
+/* [ block ][ behind ] with an odd rest behind all, to see that it stays. */
+static struct dmheap_block* resize_open(enum neighbour behind, size_t alignment)
+{
+    open_heap(4 * KIB);
+    (void)make(LEAST);
+    struct dmheap_block* block = alignment <= (size_t)GRANULE
+                                     ? make(RESIZE_BYTES)
+                                     : make_aligned(alignment, (size_t)RESIZE_BYTES - WORD - 1);
+    assert_int_equal(block_size(block), RESIZE_BYTES);
+    if (behind != BORDER) {
+        const struct dmheap_block* next = make_at_end(RESIZE_HOLE);
+        (void)make_at_end(LEAST);
+        if (behind == HOLE) {
+            release(next);
+        }
+    }
+    return block;
+}
+
+/* The size that a block of RESIZE_BYTES has after asking for `need`; 0: it must move. */
+static dmheap_word resized(enum neighbour behind, dmheap_word need)
+{
+    const dmheap_word room = behind == HOLE ? RESIZE_BYTES + RESIZE_HOLE : RESIZE_BYTES;
+    if (behind == BORDER || (behind == HOLE && need <= RESIZE_BYTES)) {
+        return need;
+    }
+    if (need > room) {
+        return 0;
+    }
+    return room - need >= LEAST ? need : room;
+}
+
+static void expect_resize(enum neighbour behind, size_t alignment, dmheap_word need)
+{
+    struct dmheap_block* block = resize_open(behind, alignment);
+    const bool remembers = alignment > (size_t)GRANULE;
+    const size_t size = (size_t)need - WORD - remembers;
+    const size_t kept = size < 11 * DMHEAP_GRANULE_MIN ? size : (size_t)RESIZE_BYTES - WORD - 1;
+    const dmheap_word expected = resized(behind, need);
+    fill(block_payload(block), (size_t)RESIZE_BYTES - WORD - 1, 7);
+    const enum dmheap_verdict verdict = heap_resize(test_heap.ctx, block, size);
+    if (expected == 0) {
+        assert_int_equal(verdict, VERDICT_MUST_MOVE);
+        assert_int_equal(block_size(block), RESIZE_BYTES);
+    } else {
+        assert_int_equal(verdict, VERDICT_OK);
+        assert_int_equal(block_size(block), expected);
+        assert_true(is_filled(block_payload(block), kept < size ? kept : size, 7));
+    }
+    assert_int_equal(heap_alignment(test_heap.ctx, block), remembers ? alignment : GRANULE);
+    (void)heap_verify();
+    release(block);
+    close_heap();
+}
+
+static void a_block_is_resized_in_place_beside_every_neighbour(void** state)
+{
+    (void)state;
+    for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+        for (dmheap_word need = LEAST; need < 30 * GRANULE; need += GRANULE) {
+            expect_resize((enum neighbour)behind, (size_t)GRANULE, need);
+        }
+    }
+}
+
+static void an_aligned_blocks_alignment_byte_moves_with_its_end(void** state)
+{
+    (void)state;
+    for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+        for (dmheap_word need = LEAST; need < 30 * GRANULE; need += GRANULE) {
+            expect_resize((enum neighbour)behind, 32, need);
+        }
+    }
+}
+
+static void every_size_keeps_what_fits_and_no_less(void** state)
+{
+    (void)state;
+    for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
+        for (size_t size = 0; size < (size_t)RESIZE_BYTES; size++) {
+            struct dmheap_block* block = resize_open((enum neighbour)behind, 1);
+            if (heap_resize(test_heap.ctx, block, size) == VERDICT_OK) {
+                assert_true(block_capacity(block) >= size);
+            }
+            close_heap();
+        }
+    }
+}
+
+static void a_block_takes_the_untouched_end_to_its_last_granule(void** state)
+{
+    (void)state;
+    struct dmheap_block* block = resize_open(BORDER, 1);
+    const dmheap_word all = RESIZE_BYTES + untouched();
+    assert_int_equal(heap_resize(test_heap.ctx, block, (size_t)all - WORD + 1), VERDICT_MUST_MOVE);
+    assert_int_equal(block_size(block), RESIZE_BYTES);
+    assert_int_equal(heap_resize(test_heap.ctx, block, (size_t)all - WORD), VERDICT_OK);
+    assert_int_equal(block_size(block), all);
+    assert_int_equal(untouched(), 0);
+    (void)heap_verify();
+}
+
+static void resizing_beyond_every_limit_changes_nothing(void** state)
+{
+    (void)state;
+    struct dmheap_block* block = resize_open(HOLE, 32);
+    snapshot_take();
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal(heap_resize(test_heap.ctx, block, SIZE_MAX - i), VERDICT_NO_MEMORY);
+        assert_int_equal(heap_resize(test_heap.ctx, block, SIZE_MAX / 2 + i), VERDICT_NO_MEMORY);
+    }
+    assert_int_equal(heap_resize(test_heap.ctx, block, (size_t)test_heap.ctx->end),
+                     VERDICT_NO_MEMORY);
+    expect_same_but_nil();
+}
+
+static void a_block_with_a_damaged_alignment_byte_is_not_resized(void** state)
+{
+    (void)state;
+    struct dmheap_block* block = resize_open(LIVE, 32);
+    *block_alignment_byte(block) = 0xFF;
+    expect_resize_refused(block, 4);
+    expect_resize_refused(block, 400);
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------------ */
+
+/* The check knows two owners without a module: one is swept, the other stands by. */
+#define SWEPT     OWNER_NOBODY
+#define BYSTANDER OWNER_HEAP
+
+static struct dmheap_block* make_for(dmheap_word owner, dmheap_word bytes)
+{
+    struct dmheap_block* block = make(bytes);
+    block_set_owner(block, owner);
+    return block;
+}
+
+static void verify_blocks(void)
+{
+    struct heap_census census = {0};
+    assert_null(check_blocks(test_heap.ctx, &census));
+    assert_null(check_index(test_heap.ctx, &census));
+    arenas_verify();
+}
+
+/* Live blocks of an owner, by the live map alone. */
+static dmheap_word count_live(dmheap_word owner)
+{
+    const struct dmheap_ctx* ctx = test_heap.ctx;
+    dmheap_word count = 0;
+    for (uintptr_t index = 0; index < ctx->granules; index++) {
+        count += live_test(ctx, index) && block_owner(block_of(live_address(ctx, index))) == owner;
+    }
+    return count;
+}
+
+static bool sweep_slice(struct heap_sweep* sweep)
+{
+    sweep->left = count_live(SWEPT);
+    return heap_sweep(test_heap.ctx, SWEPT, sweep);
+}
+
+/* Sweep to the end, counting slices; stops a test that would never end. */
+static unsigned sweep_all(struct heap_sweep* sweep)
+{
+    unsigned slices = 1;
+    while (sweep_slice(sweep)) {
+        slices++;
+        assert_true(slices < 10000);
+    }
+    return slices;
+}
+
+static void a_sweep_frees_all_blocks_of_an_owner_and_no_other(void** state)
+{
+    (void)state;
+    for (unsigned every = 1; every < 20; every++) {
+        open_heap(16 * KIB);
+        for (unsigned i = 0; i < 200; i++) {
+            (void)make_for(i % every == 0 ? SWEPT : BYSTANDER, (4 + i % 5) * GRANULE);
+        }
+        const dmheap_word bystanders = count_live(BYSTANDER);
+        struct heap_sweep sweep = {0};
+        (void)sweep_all(&sweep);
+        assert_int_equal(count_live(SWEPT), 0);
+        assert_int_equal(count_live(BYSTANDER), bystanders);
+        assert_false(sweep.damaged);
+        verify_blocks();
+        arenas_release();
+    }
+}
+
+static void a_slice_frees_no_more_than_8_blocks(void** state)
+{
+    (void)state;
+    open_heap(16 * KIB);
+    for (unsigned i = 0; i < 100; i++) {
+        (void)make_for(SWEPT, 5 * GRANULE);
+    }
+    struct heap_sweep sweep = {0};
+    dmheap_word last = count_live(SWEPT);
+    bool more = true;
+    while (more) {
+        more = sweep_slice(&sweep);
+        const dmheap_word now = count_live(SWEPT);
+        assert_true(last > now && last - now <= 8);
+        assert_int_equal(sweep.left, now);
+        last = now;
+        verify_blocks();
+    }
+    assert_int_equal(last, 0);
+}
+
+static void a_slice_passes_no_more_than_64_blocks(void** state)
+{
+    (void)state;
+    open_heap(64 * KIB);
+    for (unsigned i = 0; i < 640; i++) {
+        (void)make_for(BYSTANDER, 5 * GRANULE);
+    }
+    (void)make_for(SWEPT, 5 * GRANULE);
+    struct heap_sweep sweep = {0};
+    assert_in_range(sweep_all(&sweep), 640 / 64, 640 / 64 + 2);
+    assert_int_equal(count_live(SWEPT), 0);
+}
+
+static void a_sweep_without_blocks_left_is_over_at_once(void** state)
+{
+    (void)state;
+    open_heap(256 * KIB);
+    const struct dmheap_block* large = make(200 * (dmheap_word)KIB);
+    (void)make(5 * GRANULE);
+    release(large);
+    struct heap_sweep sweep = {0};
+    assert_false(heap_sweep(test_heap.ctx, BYSTANDER, &sweep));
+    assert_false(sweep.damaged);
+}
+
+/* Between two slices, what other calls may do to the block that comes next and those behind. */
+enum meddling { FREE_NEXT, FREE_BEHIND, FREE_BOTH, SPLIT_NEXT, FREE_ALL, MEDDLINGS };
+
+static void free_if_live(const struct dmheap_block* block)
+{
+    if (live_is(test_heap.ctx, block_payload(block))) {
+        assert_int_equal(heap_free(test_heap.ctx, block_payload(block)), VERDICT_OK);
+    }
+}
+
+static void meddle(enum meddling how, const struct heap_sweep* sweep)
+{
+    struct dmheap_ctx* ctx = test_heap.ctx;
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    uintptr_t index = sweep->index;
+    while (!live_test(ctx, index)) {
+        index++;
+    }
+    struct dmheap_block* next = block_of(live_address(ctx, index));
+    const struct dmheap_block* behind = block_next(next);
+    if (how == SPLIT_NEXT) {
+        assert_int_equal(heap_resize(ctx, next, 0), VERDICT_OK);
+        assert_non_null(heap_alloc(ctx, 0, SWEPT, &verdict));
+    }
+    if (how == FREE_NEXT || how == FREE_BOTH) {
+        free_if_live(next);
+    }
+    if (how == FREE_BEHIND || how == FREE_BOTH) {
+        free_if_live(behind);
+    }
+    for (uintptr_t i = 0; how == FREE_ALL && i < ctx->granules; i++) {
+        free_if_live(block_of(live_address(ctx, i)));
+    }
+}
+
+static void a_sweep_goes_on_whatever_happens_between_two_slices(void** state)
+{
+    (void)state;
+    for (unsigned how = 0; how < MEDDLINGS; how++) {
+        for (unsigned slices = 1; slices < 12; slices++) {
+            open_heap(16 * KIB);
+            for (unsigned i = 0; i < 100; i++) {
+                (void)make_for(i % 9 == 4 ? BYSTANDER : SWEPT, 10 * GRANULE);
+            }
+            struct heap_sweep sweep = {0};
+            for (unsigned i = 0; i < slices && sweep_slice(&sweep); i++) {
+                meddle((enum meddling)how, &sweep);
+                verify_blocks();
+            }
+            (void)sweep_all(&sweep);
+            assert_int_equal(count_live(SWEPT), 0);
+            assert_false(sweep.damaged);
+            verify_blocks();
+            arenas_release();
+        }
+    }
+}
+
+/* Sizes that an overrun may leave in the header of a block at `victim`. */
+static dmheap_word damaged_size(unsigned number, dmheap_word right)
+{
+    const dmheap_word sizes[] = {0,
+                                 4,
+                                 right - 4,
+                                 right + 4,
+                                 right + GRANULE,
+                                 3 * right,
+                                 test_heap.ctx->end,
+                                 test_heap.ctx->end * 2,
+                                 BLOCK_SIZE_MASK,
+                                 BLOCK_SIZE_MASK / 2,
+                                 test_heap.ctx->top};
+    return number < COUNT_OF(sizes) ? sizes[number] & BLOCK_SIZE_MASK : right;
+}
+
+#define DAMAGED_SIZES 11U
+
+static void expect_sweep_with_damage(unsigned victim, dmheap_word owner, unsigned number)
+{
+    open_heap(16 * KIB);
+    struct dmheap_block* damaged = NULL;
+    for (unsigned i = 0; i < 150; i++) {
+        struct dmheap_block* block = make_for(i == victim  ? owner
+                                              : i % 3 == 0 ? BYSTANDER
+                                                           : SWEPT,
+                                              5 * GRANULE);
+        damaged = i == victim ? block : damaged;
+    }
+    const dmheap_word header = damaged->header;
+    const dmheap_word bystanders = count_live(BYSTANDER);
+    const dmheap_word size = damaged_size(number, block_size(damaged));
+    damaged->header = (header & ~BLOCK_SIZE_MASK) | size;
+    struct heap_sweep sweep = {0};
+    (void)sweep_all(&sweep);
+    const bool is_left = live_is(test_heap.ctx, block_payload(damaged));
+    if (owner == SWEPT) {
+        /* Its neighbour in front cannot tell where it begins, nor can it be freed itself. */
+        assert_int_equal(count_live(SWEPT), is_left ? 1 : 0);
+        assert_int_equal(sweep.damaged, is_left);
+    } else {
+        assert_true(is_left);
+        assert_int_equal(count_live(SWEPT), 0);
+    }
+    assert_int_equal(count_live(BYSTANDER), bystanders);
+    if (is_left) {
+        damaged->header = (damaged->header & ~BLOCK_SIZE_MASK) | (header & BLOCK_SIZE_MASK);
+    }
+    verify_blocks();
+    arenas_release();
+}
+
+static void a_damaged_size_of_another_owner_does_not_derail_a_sweep(void** state)
+{
+    (void)state;
+    for (unsigned victim = 0; victim < 150; victim += 13) {
+        for (unsigned number = 0; number < DAMAGED_SIZES; number++) {
+            expect_sweep_with_damage(victim, BYSTANDER, number);
+        }
+    }
+}
+
+static void a_damaged_block_of_the_owner_is_left_alone_and_told(void** state)
+{
+    (void)state;
+    for (unsigned victim = 1; victim < 150; victim += 13) {
+        for (unsigned number = 0; number < 4; number++) { /* those that lead to no block */
+            expect_sweep_with_damage(victim, SWEPT, number);
+        }
+    }
+}
+
+static void a_size_that_skips_blocks_costs_no_other_block(void** state)
+{
+    (void)state;
+    for (unsigned skips = 2; skips < 40; skips++) {
+        open_heap(16 * KIB);
+        struct dmheap_block* liar = make_for(BYSTANDER, 5 * GRANULE);
+        for (unsigned i = 0; i < 39; i++) {
+            (void)make_for(SWEPT, 5 * GRANULE);
+        }
+        liar->header += (skips - 1) * 5 * GRANULE; /* up to the untouched end itself */
+        struct heap_sweep sweep = {0};
+        (void)sweep_all(&sweep);
+        assert_int_equal(count_live(SWEPT), 0);
+        assert_int_equal(count_live(BYSTANDER), 1);
+        arenas_release();
+    }
+}
+
+/* ---- the check itself ------------------------------------------------------------------------------ */
+
+/* A heap with everything in it; the parts are what the damages below are done to. */
+struct whole {
+    struct dmheap_block* live;
+    struct dmheap_block* aligned;
+    struct dmheap_block* hole; /* first of its class, before `older` */
+    struct dmheap_block* older;
+    struct dmheap_block* last;
+};
+
+static void whole_open(struct whole* whole)
+{
+    open_heap(4 * KIB);
+    whole->aligned = make_aligned(64, 50);
+    whole->live = make_at_end(8 * GRANULE);
+    whole->older = make_hole(12 * GRANULE);
+    whole->hole = make_hole(12 * GRANULE);
+    whole->last = make_at_end(9 * GRANULE);
+    (void)heap_verify();
+}
+
+static void header_granule_more(const struct whole* whole)
+{
+    whole->live->header += GRANULE;
+}
+
+static void header_size_0(const struct whole* whole)
+{
+    whole->live->header &= ~BLOCK_SIZE_MASK;
+}
+
+static void header_owner_free(const struct whole* whole)
+{
+    block_set_owner(whole->live, OWNER_FREE);
+}
+
+static void header_owner_unknown(const struct whole* whole)
+{
+    block_set_owner(whole->live, OWNER_MODULES);
+}
+
+static void header_owner_heap(const struct whole* whole)
+{
+    block_set_owner(whole->live, OWNER_HEAP);
+}
+
+static void header_prev_free(const struct whole* whole)
+{
+    whole->live->header |= BLOCK_PREV_FREE;
+}
+
+static void header_prev_not_free(const struct whole* whole)
+{
+    block_next(whole->hole)->header &= ~BLOCK_PREV_FREE;
+}
+
+static void header_aligned(const struct whole* whole)
+{
+    whole->live->header |= BLOCK_ALIGNED;
+    *block_alignment_byte(whole->live) = 0;
+}
+
+static void alignment_byte(const struct whole* whole)
+{
+    *block_alignment_byte(whole->aligned) = 20;
+}
+
+static void hole_header_owner(const struct whole* whole)
+{
+    block_set_owner(whole->hole, OWNER_NOBODY);
+}
+
+static void hole_header_flag(const struct whole* whole)
+{
+    whole->hole->header |= BLOCK_ALIGNED;
+}
+
+static void hole_footer(const struct whole* whole)
+{
+    (&block_next(whole->hole)->header)[-1] += GRANULE;
+}
+
+static void hole_next_0(const struct whole* whole)
+{
+    whole->hole->next = 0;
+}
+
+static void hole_next_in_context(const struct whole* whole)
+{
+    whole->hole->next = 8;
+}
+
+static void hole_next_live(const struct whole* whole)
+{
+    whole->hole->next = offset_of(whole->live);
+}
+
+static void hole_next_itself(const struct whole* whole)
+{
+    whole->hole->next = offset_of(whole->hole);
+}
+
+static void hole_next_misaligned(const struct whole* whole)
+{
+    whole->hole->next += 1;
+}
+
+static void hole_next_near_top(const struct whole* whole)
+{
+    (void)whole;
+    whole->hole->next = test_heap.ctx->top - 1;
+}
+
+static void hole_next_outside(const struct whole* whole)
+{
+    whole->hole->next = 0 - DMHEAP_WORD_BYTES;
+}
+
+static void hole_prev(const struct whole* whole)
+{
+    whole->hole->prev += DMHEAP_WORD_BYTES;
+}
+
+static void older_prev(const struct whole* whole)
+{
+    whole->older->prev = 0;
+}
+
+static void list_circular(const struct whole* whole)
+{
+    whole->older->next = offset_of(whole->hole);
+}
+
+static uintptr_t class_of(const struct dmheap_block* block)
+{
+    return index_class(test_heap.ctx, block_size(block));
+}
+
+static void bin_emptied(const struct whole* whole)
+{
+    test_heap.ctx->bin[class_of(whole->hole)] = 0;
+}
+
+static void class_abandoned(const struct whole* whole)
+{
+    index_abandon(test_heap.ctx, class_of(whole->hole));
+}
+
+static void bit_missing(const struct whole* whole)
+{
+    index_unmark(test_heap.ctx, class_of(whole->hole));
+}
+
+static void bit_too_many(const struct whole* whole)
+{
+    index_mark(test_heap.ctx, class_of(whole->hole) + 1);
+}
+
+static void row_bit_missing(const struct whole* whole)
+{
+    (void)whole;
+    test_heap.ctx->rows = 0;
+}
+
+static void wrong_class(const struct whole* whole)
+{
+    assert_true(index_remove(test_heap.ctx, whole->hole));
+    index_insert(test_heap.ctx, whole->hole, block_size(whole->hole) + GRANULE);
+}
+
+static void not_listed(const struct whole* whole)
+{
+    assert_true(index_remove(test_heap.ctx, whole->hole));
+}
+
+static void live_bit_missing(const struct whole* whole)
+{
+    live_clear(test_heap.ctx, live_index(test_heap.ctx, block_payload(whole->live)));
+}
+
+static void live_bit_inside(const struct whole* whole)
+{
+    live_set(test_heap.ctx, live_index(test_heap.ctx, block_payload(whole->live)) + 1);
+}
+
+static void live_bit_of_hole(const struct whole* whole)
+{
+    live_set(test_heap.ctx, live_index(test_heap.ctx, block_payload(whole->hole)));
+}
+
+static void live_bit_of_context(const struct whole* whole)
+{
+    (void)whole;
+    live_set(test_heap.ctx, 0);
+}
+
+static void live_bit_of_untouched(const struct whole* whole)
+{
+    (void)whole;
+    live_set(test_heap.ctx, (uintptr_t)test_heap.ctx->granules - 1);
+}
+
+static void two_holes_adjacent(const struct whole* whole)
+{
+    struct dmheap_block* first = whole->hole;
+    struct dmheap_block* second = block_at(first, 6 * GRANULE);
+    assert_true(index_remove(test_heap.ctx, first));
+    block_tag_free(first, 6 * GRANULE);
+    block_tag_free(second, 6 * GRANULE);
+    index_insert(test_heap.ctx, first, 6 * GRANULE);
+    index_insert(test_heap.ctx, second, 6 * GRANULE);
+}
+
+static void hole_before_untouched(const struct whole* whole)
+{
+    (void)live_take(test_heap.ctx, block_payload(whole->last));
+    block_tag_free(whole->last, 9 * GRANULE);
+    index_insert(test_heap.ctx, whole->last, 9 * GRANULE);
+}
+
+static void top_inside_last(const struct whole* whole)
+{
+    (void)whole;
+    test_heap.ctx->top -= GRANULE;
+}
+
+static void top_behind_last(const struct whole* whole)
+{
+    (void)whole;
+    test_heap.ctx->top += GRANULE;
+}
+
+static void top_behind_end(const struct whole* whole)
+{
+    (void)whole;
+    test_heap.ctx->top = test_heap.ctx->end + GRANULE;
+}
+
+static void first_misplaced(const struct whole* whole)
+{
+    (void)whole;
+    test_heap.ctx->first += DMHEAP_WORD_BYTES;
+}
+
+static void modules_without_table(const struct whole* whole)
+{
+    (void)whole;
+    test_heap.ctx->hint_module = 64;
+}
+
+#define DAMAGE(function)    \
+    {                       \
+        function, #function \
+    }
+
+static const struct damage {
+    void (*plant)(const struct whole*);
+    const char* name;
+} damages[] = {
+    DAMAGE(header_granule_more),
+    DAMAGE(header_size_0),
+    DAMAGE(header_owner_free),
+    DAMAGE(header_owner_unknown),
+    DAMAGE(header_owner_heap),
+    DAMAGE(header_prev_free),
+    DAMAGE(header_prev_not_free),
+    DAMAGE(header_aligned),
+    DAMAGE(alignment_byte),
+    DAMAGE(hole_header_owner),
+    DAMAGE(hole_header_flag),
+    DAMAGE(hole_footer),
+    DAMAGE(hole_next_0),
+    DAMAGE(hole_next_in_context),
+    DAMAGE(hole_next_live),
+    DAMAGE(hole_next_itself),
+    DAMAGE(hole_next_misaligned),
+    DAMAGE(hole_next_near_top),
+    DAMAGE(hole_next_outside),
+    DAMAGE(hole_prev),
+    DAMAGE(older_prev),
+    DAMAGE(list_circular),
+    DAMAGE(bin_emptied),
+    DAMAGE(class_abandoned),
+    DAMAGE(bit_missing),
+    DAMAGE(bit_too_many),
+    DAMAGE(row_bit_missing),
+    DAMAGE(wrong_class),
+    DAMAGE(not_listed),
+    DAMAGE(live_bit_missing),
+    DAMAGE(live_bit_inside),
+    DAMAGE(live_bit_of_hole),
+    DAMAGE(live_bit_of_context),
+    DAMAGE(live_bit_of_untouched),
+    DAMAGE(two_holes_adjacent),
+    DAMAGE(hole_before_untouched),
+    DAMAGE(top_inside_last),
+    DAMAGE(top_behind_last),
+    DAMAGE(top_behind_end),
+    DAMAGE(first_misplaced),
+    DAMAGE(modules_without_table),
+};
+
+static void the_check_notices_every_damage(void** state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(damages); i++) {
+        struct whole whole;
+        struct heap_census census;
+        whole_open(&whole);
+        damages[i].plant(&whole);
+        if (heap_check(test_heap.ctx, &census) == NULL) {
+            fail_msg("not noticed: %s", damages[i].name);
+        }
+        arenas_release();
+    }
+}
+
+/* Is `value` something else than `right` in more than bits that a header does not use? */
+static bool differs(dmheap_word value, dmheap_word right)
+{
+    const dmheap_word used = ~(DMHEAP_WORD_BYTES - 1) | BLOCK_PREV_FREE | BLOCK_ALIGNED;
+    return ((value ^ right) & used) != 0;
+}
+
+static void expect_noticed(dmheap_word* word, dmheap_word value)
+{
+    struct heap_census census;
+    const dmheap_word right = *word;
+    *word = value;
+    const char* fault = heap_check(test_heap.ctx, &census);
+    *word = right;
+    assert_true(fault != NULL || !differs(value, right));
+}
+
+static void the_check_reads_inside_the_heap_whatever_stands_there(void** state)
+{
+    (void)state;
+    struct whole whole;
+    whole_open(&whole);
+    struct dmheap_block* const behind = block_next(whole.hole);
+    dmheap_word* const words[] = {&whole.live->header, &whole.hole->header, &whole.hole->next,
+                                  &whole.hole->prev,   &behind->header - 1, &whole.last->header};
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        for (dmheap_word value = 0; value < 5 * (dmheap_word)KIB; value++) {
+            expect_noticed(words[i], value);
+            expect_noticed(words[i], *words[i] ^ value);
+            expect_noticed(words[i], ~value);
+        }
+    }
+    close_heap();
+}
+
+static void the_census_counts_blocks_and_bytes(void** state)
+{
+    (void)state;
+    struct whole whole;
+    whole_open(&whole);
+    const struct heap_census census = heap_verify();
+    const struct dmheap_ctx* ctx = test_heap.ctx;
+    assert_int_equal(census.own_blocks, 0);
+    assert_int_equal(census.live_blocks, 7);
+    assert_in_range(census.free_blocks, 2, 3); /* a gap in front of the aligned one */
+    assert_int_equal(census.live_bytes + census.free_bytes, ctx->top - ctx->first);
+    assert_int_equal(census.largest_free, untouched());
+    use_up_end();
+    assert_true(heap_verify().largest_free >= 12 * GRANULE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        heap_case(every_heap_laid_out_fits_its_buffer_and_serves_a_block),
+        heap_case(every_refused_small_buffer_is_too_small),
+        heap_case(a_new_heap_is_sound_and_empty),
+        heap_case(what_is_no_buffer_is_refused),
+        heap_case(what_is_no_power_of_two_is_no_alignment),
+        heap_case(a_buffer_beyond_what_a_header_can_tell_is_refused),
+        heap_case(the_gap_is_the_least_that_is_none_or_a_free_block),
+        heap_case(a_gap_of_no_alignment_is_none),
+        heap_case(a_size_needs_a_header_and_whole_granules),
+        heap_case(a_new_block_is_claimed_from_the_untouched_end),
+        heap_case(the_untouched_end_serves_to_its_last_granule),
+        heap_case(sizes_beyond_every_limit_are_refused),
+        heap_case(a_block_of_the_exact_size_is_taken_newest_first),
+        heap_case(an_exact_fit_is_taken_before_a_larger_block_is_cut),
+        heap_case(the_next_larger_class_serves_before_the_untouched_end),
+        heap_case(a_rest_is_cut_off_where_it_can_be_a_free_block),
+        heap_case(four_blocks_of_the_sizes_own_class_are_looked_at),
+        heap_case(the_short_path_serves_like_the_long_one),
+        heap_case(the_short_path_leaves_a_larger_default_alignment_to_the_long_one),
+        heap_case(any_alignment_is_served_from_the_untouched_end),
+        heap_case(an_aligned_block_comes_out_of_a_hole_with_rests_on_both_sides),
+        heap_case(the_alignment_is_remembered_only_beyond_the_default),
+        heap_case(a_damaged_alignment_byte_is_noticed),
+        heap_case(a_block_merges_with_whatever_is_free_on_either_side),
+        heap_case(blocks_freed_in_any_order_leave_an_empty_heap),
+        heap_case(only_the_start_of_a_live_block_is_freed),
+        heap_case(a_free_block_is_one_whose_tags_agree_within_limits),
+        heap_case(nothing_but_a_size_may_stand_in_a_free_header),
+        heap_case(any_header_is_looked_at_without_leaving_its_limits),
+        heap_case(a_live_size_that_leads_to_no_block_is_refused),
+        heap_case(a_live_size_that_leads_backwards_is_refused),
+        heap_case(a_size_and_owner_of_0_are_refused),
+        heap_case(a_damaged_free_block_behind_is_refused),
+        heap_case(a_damaged_free_block_in_front_is_refused),
+        heap_case(a_live_header_behind_that_claims_to_be_free_is_refused),
+        heap_case(a_class_with_a_damaged_block_is_abandoned_and_another_place_serves),
+        heap_case(a_damaged_class_stops_an_aligned_request_only_once),
+        heap_case(a_block_is_resized_in_place_beside_every_neighbour),
+        heap_case(an_aligned_blocks_alignment_byte_moves_with_its_end),
+        heap_case(every_size_keeps_what_fits_and_no_less),
+        heap_case(a_block_takes_the_untouched_end_to_its_last_granule),
+        heap_case(resizing_beyond_every_limit_changes_nothing),
+        heap_case(a_block_with_a_damaged_alignment_byte_is_not_resized),
+        heap_case(a_sweep_frees_all_blocks_of_an_owner_and_no_other),
+        heap_case(a_slice_frees_no_more_than_8_blocks),
+        heap_case(a_slice_passes_no_more_than_64_blocks),
+        heap_case(a_sweep_without_blocks_left_is_over_at_once),
+        heap_case(a_sweep_goes_on_whatever_happens_between_two_slices),
+        heap_case(a_damaged_size_of_another_owner_does_not_derail_a_sweep),
+        heap_case(a_damaged_block_of_the_owner_is_left_alone_and_told),
+        heap_case(a_size_that_skips_blocks_costs_no_other_block),
+        heap_case(the_census_counts_blocks_and_bytes),
+        heap_case(the_check_notices_every_damage),
+        heap_case(the_check_reads_inside_the_heap_whatever_stands_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

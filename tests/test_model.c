@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random operations against a naive model.
+ *
+ * The model is a table of what each block should be: address, size, alignment, owner, content.
+ * After every operation the heap is proven as a whole and compared with the table. Each
+ * run prints its seed; `test_model SEED [STEPS]` replays it.
+ */
+#include "heap_test.h"
+#include "dmod_api.h"
+
+#include <time.h>
+
+#define SLOTS      160U
+#define NAMES      12U
+#define ARENA_SIZE (96 * KIB)
+
+struct slot {
+    unsigned char* ptr; /* NULL: unused */
+    size_t size;
+    size_t alignment;
+    unsigned name; /* 0: nobody */
+    unsigned content;
+};
+
+static struct {
+    uint64_t random;
+    struct slot slot[SLOTS];
+    char name[NAMES][64]; /* name 0 is nobody's */
+    bool known[NAMES];
+    unsigned char* buffer;
+    size_t alignment; /* the heap's default */
+    size_t live;
+    unsigned long step;
+} model;
+
+static uint32_t dice(uint32_t sides)
+{
+    model.random = model.random * 6364136223846793005U + 1442695040888963407U;
+    return (uint32_t)(model.random >> 33) % sides;
+}
+
+static const char* name_of(unsigned name)
+{
+    return name == 0 ? (dice(2) != 0 ? NULL : "") : model.name[name];
+}
+
+/* Mostly small, sometimes large, now and then of a block that is just free. */
+static size_t random_size(void)
+{
+    switch (dice(8)) {
+    case 0:
+        return dice(4000);
+    case 1:
+        return 0;
+    case 2:
+        return dice(700);
+    default:
+        return dice(120);
+    }
+}
+
+/* ---- comparison ------------------------------------------------------------------------ */
+
+static void compare_slot(const struct slot* slot)
+{
+    assert_true(live_is(test_heap.ctx, slot->ptr));
+    assert_true(is_aligned(slot->ptr, slot->alignment));
+    assert_true(heap_capacity(slot->ptr) >= slot->size);
+    assert_string_equal(heap_owner_name(slot->ptr), slot->name == 0 ? "" : model.name[slot->name]);
+    assert_true(is_filled(slot->ptr, slot->size, slot->content));
+}
+
+static size_t known_modules(void)
+{
+    size_t count = 0;
+    for (unsigned i = 1; i < NAMES; i++) {
+        count += model.known[i];
+    }
+    return count;
+}
+
+/* As many blocks as the table has, so that together with compare_slot the owners agree too. */
+static struct heap_census compare(void)
+{
+    const struct heap_census census = heap_verify();
+    assert_int_equal(census.live_blocks - census.own_blocks, model.live);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (model.slot[i].ptr != NULL) {
+            compare_slot(&model.slot[i]);
+        }
+    }
+    const size_t modules =
+        test_heap.ctx->modules == 0 ? 0 : (size_t)module_table(test_heap.ctx)->modules;
+    assert_int_equal(modules, known_modules());
+    return census;
+}
+
+/* ---- operations ------------------------------------------------------------------------ */
+
+/* A failure is right if no free block was large enough for the size in the next larger class. */
+static void expect_full(size_t size, size_t alignment, unsigned name, size_t largest)
+{
+    expect_error();
+    size_t need = size + WORD + 2 * (size_t)test_heap.ctx->granule + (size_t)BLOCK_MIN_BYTES;
+    alignment = alignment < model.alignment ? model.alignment : alignment;
+    if (alignment > (size_t)test_heap.ctx->granule) {
+        need += alignment + (size_t)BLOCK_MIN_BYTES + 1;
+    }
+    if (model.known[name]) {
+        assert_true(largest < need + need / 4);
+    } else {
+        /* The records come on top: a table, a group of ids, the name. */
+        assert_true(largest < need + need / 4 + 2 * KIB);
+    }
+}
+
+static void take(struct slot* slot, void* ptr, size_t size, size_t alignment, unsigned name)
+{
+    slot->ptr = ptr;
+    slot->size = size;
+    slot->alignment = alignment < model.alignment ? model.alignment : alignment;
+    slot->name = name;
+    slot->content = dice(1000);
+    fill(ptr, size, slot->content);
+    model.known[name] = true;
+    model.live++;
+}
+
+static void do_malloc(struct slot* slot)
+{
+    const size_t size = random_size();
+    const unsigned name = dice(NAMES);
+    const size_t alignment = dice(3) == 0 ? (size_t)1 << dice(11) : 1;
+    const size_t largest = heap_largest_free();
+    void* ptr;
+    if (alignment != 1) {
+        ptr = dmheap_aligned_alloc(alignment, size, name_of(name));
+    } else if (dice(4) == 0) {
+        ptr = dmheap_realloc(NULL, size, name_of(name));
+    } else {
+        ptr = dmheap_malloc(size, name_of(name));
+    }
+    if (ptr == NULL) {
+        expect_full(size, alignment, name, largest);
+    } else {
+        expect_silence();
+        take(slot, ptr, size, alignment, name);
+    }
+}
+
+static void do_free(struct slot* slot)
+{
+    dmheap_free(slot->ptr, dice(2) != 0);
+    expect_silence();
+    slot->ptr = NULL;
+    model.live--;
+}
+
+static void do_realloc(struct slot* slot)
+{
+    const size_t size = random_size();
+    const size_t largest = heap_largest_free();
+    unsigned char* ptr = dmheap_realloc(slot->ptr, size, name_of(dice(NAMES)));
+    if (ptr == NULL) {
+        expect_full(size, slot->alignment, 0, largest);
+        assert_true(size > slot->size);
+        return;
+    }
+    expect_silence();
+    assert_true(size > slot->size || ptr == slot->ptr);
+    assert_true(is_filled(ptr, size < slot->size ? size : slot->size, slot->content));
+    slot->ptr = ptr;
+    slot->size = size;
+    fill(ptr, size, slot->content);
+}
+
+static bool is_live(const void* ptr)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (model.slot[i].ptr == ptr) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void do_bad_pointer(const struct slot* slot)
+{
+    unsigned char* ptr = test_heap.buffer + dice((uint32_t)test_heap.size);
+    if (slot->ptr != NULL) {
+        ptr = slot->ptr + dice((uint32_t)heap_capacity(slot->ptr) + 8);
+    }
+    if (is_live(ptr)) {
+        return;
+    }
+    snapshot_take();
+    switch (dice(3)) {
+    case 0:
+        dmheap_free(ptr, dice(2) != 0);
+        break;
+    case 1:
+        assert_null(dmheap_realloc(ptr, random_size(), NULL));
+        break;
+    default:
+        assert_false(Dmod_RetagEx(ptr, name_of(dice(NAMES))));
+        break;
+    }
+    expect_error();
+    assert_true(snapshot_is_same());
+}
+
+static void do_register(void)
+{
+    const unsigned name = 1 + dice(NAMES - 1);
+    const bool registered = dmheap_register_module(model.name[name]);
+    if (model.known[name]) {
+        assert_true(registered);
+        expect_warning();
+    } else if (registered) {
+        expect_info();
+        model.known[name] = true;
+    } else {
+        expect_error();
+    }
+}
+
+static void do_unregister(unsigned name)
+{
+    dmheap_unregister_module(name_of(name));
+    check_log(0, 0, name != 0 && model.known[name], NULL, __FILE__, __LINE__);
+    if (name == 0) {
+        return;
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (model.slot[i].ptr != NULL && model.slot[i].name == name) {
+            model.slot[i].ptr = NULL;
+            model.live--;
+        }
+    }
+    model.known[name] = false;
+}
+
+static void do_retag(struct slot* slot)
+{
+    const unsigned name = dice(NAMES);
+    if (Dmod_RetagEx(slot->ptr, name_of(name))) {
+        expect_silence();
+        slot->name = name;
+        model.known[name] = true;
+    } else {
+        expect_error();
+        assert_false(model.known[name]);
+    }
+}
+
+static void do_rename(void)
+{
+    const unsigned old = dice(NAMES);
+    const unsigned new = dice(NAMES);
+    const bool renamed = Dmod_RenameTag(name_of(old), name_of(new));
+    const bool possible =
+        old != 0 && new != 0 && model.known[old] && (old == new || !model.known[new]);
+    assert_true(possible || !renamed);
+    check_log(!renamed, 0, 0, NULL, __FILE__, __LINE__);
+    if (renamed && old != new) {
+        model.known[old] = false;
+        model.known[new] = true;
+        for (unsigned i = 0; i < SLOTS; i++) {
+            if (model.slot[i].name == old) {
+                model.slot[i].name = new;
+            }
+        }
+    }
+}
+
+/* Another heap, of another size, alignment and place in the same memory. */
+static void do_init(void)
+{
+    const size_t offset = dice(70);
+    const size_t size = 600 + dice(dice(2) != 0 ? 5000 : (uint32_t)(ARENA_SIZE - 700));
+    const size_t alignment = (size_t)1 << dice(8);
+    if (!heap_start(model.buffer + offset, size, alignment)) {
+        /* Too small for one block of that alignment; the former heap goes on. */
+        expect_error();
+        assert_true(alignment > 16 || size < 1024);
+        return;
+    }
+    expect_info();
+    memset(model.slot, 0, sizeof(model.slot));
+    memset(model.known, 0, sizeof(model.known));
+    model.known[0] = true;
+    model.live = 0;
+    model.alignment = alignment < sizeof(void*) ? sizeof(void*) : alignment;
+}
+
+static void do_something(void)
+{
+    struct slot* slot = &model.slot[dice(SLOTS)];
+    const unsigned choice = dice(1000);
+    if (choice < 2) {
+        do_init();
+    } else if (choice < 12) {
+        do_unregister(dice(NAMES));
+    } else if (choice < 32) {
+        do_register();
+    } else if (choice < 42) {
+        do_rename();
+    } else if (choice < 120) {
+        do_bad_pointer(slot);
+    } else if (slot->ptr == NULL) {
+        do_malloc(slot);
+    } else if (choice < 200) {
+        do_retag(slot);
+    } else if (choice < 600) {
+        do_realloc(slot);
+    } else {
+        do_free(slot);
+    }
+}
+
+/* ---- a run ------------------------------------------------------------------------------ */
+
+static void give_everything_back(void)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (model.slot[i].ptr != NULL && dice(2) != 0) {
+            do_free(&model.slot[i]);
+        }
+    }
+    for (unsigned i = 1; i < NAMES; i++) {
+        do_unregister(i);
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (model.slot[i].ptr != NULL) {
+            do_free(&model.slot[i]);
+        }
+    }
+    assert_int_equal(model.live, 0);
+    assert_true(heap_is_empty());
+}
+
+static void model_begin(uint64_t seed)
+{
+    memset(&model, 0, sizeof(model));
+    model.random = seed * 2654435761U + 1;
+    for (unsigned i = 1; i < NAMES; i++) {
+        /* From 1 to 63 characters, alike but for the last ones. */
+        (void)snprintf(model.name[i], sizeof(model.name[i]), "%.*s%x", (int)(i * i / 2),
+                       "a_name_of_sixty_characters_or_more_that_all_of_them_begin_with", i);
+    }
+    model.buffer = arena_make(ARENA_SIZE, 0);
+    while (test_heap.buffer == NULL || model.alignment == 0) {
+        do_init();
+    }
+}
+
+static void run(uint64_t seed, unsigned long steps)
+{
+    print_message("seed %llu, %lu steps\n", (unsigned long long)seed, steps);
+    model_begin(seed);
+    for (model.step = 0; model.step < steps; model.step++) {
+        do_something();
+        (void)compare();
+    }
+    give_everything_back();
+}
+
+/* ---- cases ------------------------------------------------------------------------------ */
+
+static uint64_t given_seed;
+static unsigned long given_steps = 4000;
+
+static int model_case_end(void** state)
+{
+    if (model.step != 0) {
+        print_message("ended at step %lu\n", model.step);
+    }
+    return heap_case_end(state);
+}
+
+static void fixed_seeds(void** state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        run(seed, 1500);
+        arenas_release();
+    }
+}
+
+static void the_seed_given_or_a_fresh_one(void** state)
+{
+    (void)state;
+    run(given_seed, given_steps);
+}
+
+/* The same operations with one flag for every free; the heap's image afterwards. */
+static void run_with_flag(unsigned char* buffer, unsigned char* image, bool concatenate)
+{
+    enum { BLOCKS = 100 };
+    void* block[BLOCKS] = {NULL};
+    static const char* const names[] = {NULL, "sensor", "network"};
+    memset(buffer, 0, 16 * KIB);
+    assert_true(heap_start(buffer, 16 * KIB, 8));
+    model.random = 99;
+    for (unsigned i = 0; i < 5000; i++) {
+        void** at = &block[dice(BLOCKS)];
+        if (*at == NULL) {
+            *at = dmheap_malloc(dice(300), names[dice(3)]);
+        } else if (dice(4) == 0) {
+            void* moved = dmheap_realloc(*at, dice(600), NULL);
+            *at = moved != NULL ? moved : *at;
+        } else {
+            dmheap_free(*at, concatenate);
+            *at = NULL;
+        }
+    }
+    (void)heap_verify();
+    memcpy(image, buffer, 16 * KIB);
+}
+
+static void free_true_and_free_false_give_the_same_heap(void** state)
+{
+    (void)state;
+    unsigned char* buffer = arena_make(16 * KIB, 0);
+    unsigned char* with = arena_make(16 * KIB, 0);
+    unsigned char* without = arena_make(16 * KIB, 0);
+    run_with_flag(buffer, with, true);
+    run_with_flag(buffer, without, false);
+    assert_memory_equal(with, without, 16 * KIB);
+}
+
+int main(int count, char** arguments)
+{
+    const struct CMUnitTest given[] = {
+        cmocka_unit_test_setup_teardown(the_seed_given_or_a_fresh_one, heap_case_begin,
+                                        model_case_end),
+    };
+    const struct CMUnitTest fixed[] = {
+        cmocka_unit_test_setup_teardown(fixed_seeds, heap_case_begin, model_case_end),
+        heap_case(free_true_and_free_false_give_the_same_heap),
+    };
+    given_seed = (uint64_t)time(NULL);
+    if (count > 1) {
+        given_seed = strtoull(arguments[1], NULL, 0);
+        given_steps = count > 2 ? strtoul(arguments[2], NULL, 0) : given_steps;
+        return cmocka_run_group_tests(given, NULL, NULL);
+    }
+    return cmocka_run_group_tests(fixed, NULL, NULL) + cmocka_run_group_tests(given, NULL, NULL);
+}
