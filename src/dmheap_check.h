@@ -15,8 +15,9 @@
 /* Counted on the way; compared where two layers must agree. */
 struct heap_census {
     size_t live_blocks;
-    size_t live_bytes; /* headers included */
-    size_t own_blocks; /* of those: the heap's own records */
+    size_t live_bytes;    /* headers included */
+    size_t own_blocks;    /* of those: the heap's own records */
+    size_t module_blocks; /* of those: modules' */
     size_t free_blocks;
     size_t free_bytes;   /* the untouched end not included */
     size_t largest_free; /* the larger of the largest free block and the untouched end */
@@ -62,7 +63,7 @@ static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap
             census->live_blocks++;
             census->live_bytes += (size_t)size;
             census->own_blocks += block_owner(block) == OWNER_HEAP;
-            CHECK(block_owner(block) < OWNER_MODULES || module_of(ctx, block_owner(block)) != NULL);
+            census->module_blocks += block_owner(block) >= OWNER_MODULES;
         }
         offset += size;
     }
@@ -88,6 +89,7 @@ static inline const char* check_index(const struct dmheap_ctx* ctx,
         dmheap_word offset = size_class < classes ? ctx->bin[size_class] : 0;
         while (offset != 0) {
             CHECK(offset >= ctx->first && offset < ctx->top);
+            CHECK((offset + DMHEAP_WORD_BYTES) % ctx->granule == 0);
             const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
             CHECK(block_is_free(block) && index_class(ctx, block_size(block)) == size_class);
             CHECK(block->prev == prev);
@@ -100,56 +102,120 @@ static inline const char* check_index(const struct dmheap_ctx* ctx,
     return NULL;
 }
 
+/* Is there a block of the heap's own with room for `bytes` at the payload `offset`? */
+static inline bool check_is_own(const struct dmheap_ctx* ctx, dmheap_word offset, size_t bytes)
+{
+    const void* payload = module_at(ctx, offset);
+    return live_is(ctx, payload) && block_owner(block_of(payload)) == OWNER_HEAP &&
+           block_capacity(block_of(payload)) >= bytes;
+}
+
+static inline size_t check_count_blocks(const struct dmheap_ctx* ctx, dmheap_word owner)
+{
+    size_t blocks = 0;
+    for (dmheap_word at = ctx->first; at < ctx->top;) {
+        const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)at);
+        blocks += block_owner(block) == owner;
+        at += block_size(block);
+    }
+    return blocks;
+}
+
+/* One record: whole, with its id, found by its name, with a reference for all that it has. */
+static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word id,
+                                       const struct module_record* record, size_t* named,
+                                       size_t* module_blocks)
+{
+    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, record);
+    CHECK(check_is_own(ctx, offset, offsetof(struct module_record, name) + 1));
+    CHECK(record->id == id);
+    const bool has_name = record->name[0] != '\0';
+    if (has_name) {
+        const size_t room =
+            (size_t)block_capacity(block_of(record)) - offsetof(struct module_record, name);
+        CHECK(memchr(record->name, '\0', room) != NULL);
+        const struct module_name name = module_measure(record->name);
+        CHECK(module_find_measured(ctx, &name) == record);
+        *named += 1;
+    }
+    CHECK(ctx->hint_module != offset || has_name);
+    const size_t blocks = check_count_blocks(ctx, id);
+    CHECK(record->references == has_name + blocks);
+    *module_blocks += blocks;
+    return NULL;
+}
+
+/* Each group's memory and counts, before anything in it is followed. */
+static inline const char* check_groups(const struct dmheap_ctx* ctx)
+{
+    const struct module_table* table = module_table(ctx);
+    for (unsigned number = 0; number < MODULE_GROUPS; number++) {
+        const size_t bytes =
+            sizeof(struct module_group) + (MODULE_GROUP << number) * sizeof(dmheap_word);
+        if (number == 0) {
+            CHECK(table->group[0] > ctx->modules);
+            CHECK(
+                check_is_own(ctx, ctx->modules, (size_t)(table->group[0] - ctx->modules) + bytes));
+        } else if (table->group[number] != 0) {
+            CHECK(check_is_own(ctx, table->group[number], bytes));
+        }
+        if (table->group[number] != 0) {
+            const struct module_group* group = module_group(ctx, number);
+            CHECK(group->fresh <= MODULE_GROUP << number && group->used <= group->fresh);
+            for (unsigned i = 0; i < group->fresh; i++) {
+                const dmheap_word slot = group->slot[i];
+                CHECK(slot == 0 || (slot & 1) != 0 ||
+                      check_is_own(ctx, slot, sizeof(struct module_record)));
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Every module: in its bucket, in its group, with as many references as blocks and name. */
 static inline const char* check_modules(const struct dmheap_ctx* ctx,
                                         const struct heap_census* census)
 {
     if (ctx->modules == 0) {
         CHECK(ctx->hint_module == 0);
-        CHECK(census->own_blocks == 0);
+        CHECK(census->own_blocks == 0 && census->module_blocks == 0);
         return NULL;
     }
+    CHECK(check_is_own(ctx, ctx->modules, sizeof(struct module_table)));
+    const char* fault = check_groups(ctx);
     const struct module_table* table = module_table(ctx);
-    CHECK(live_is(ctx, table));
     size_t own_blocks = 1;
     size_t modules = 0;
     size_t named = 0;
-    for (unsigned number = 0; number < MODULE_GROUPS; number++) {
+    size_t module_blocks = 0;
+    bool is_hint_known = ctx->hint_module == 0;
+    for (unsigned number = 0; fault == NULL && number < MODULE_GROUPS; number++) {
         if (table->group[number] == 0) {
             continue;
         }
         const struct module_group* group = module_group(ctx, number);
         size_t used = number == 0 ? (size_t)OWNER_MODULES : 0;
         own_blocks += number != 0;
-        CHECK(group->fresh <= MODULE_GROUP << number);
-        for (dmheap_word i = number == 0 ? OWNER_MODULES : 0; i < group->fresh; i++) {
+        for (dmheap_word i = 0; fault == NULL && i < group->fresh; i++) {
             const dmheap_word id = module_group_first(number) + i;
             const struct module_record* record = module_of(ctx, id);
-            if (record == NULL) {
-                continue;
-            }
-            used++;
-            modules++;
-            own_blocks++;
-            CHECK(live_is(ctx, record) && block_owner(block_of(record)) == OWNER_HEAP);
-            CHECK(record->id == id);
-            named += record->name[0] != '\0';
-            size_t references = record->name[0] != '\0';
-            for (dmheap_word at = ctx->first; at < ctx->top;
-                 at += block_size(ctx_block(ctx, (uintptr_t)at))) {
-                references += block_owner(ctx_block(ctx, (uintptr_t)at)) == id;
-            }
-            CHECK(record->references == references);
-            if (record->name[0] != '\0') {
-                const struct module_name name = module_measure(record->name);
-                CHECK(module_find_measured(ctx, &name) == record);
+            if (record != NULL) {
+                used++;
+                modules++;
+                is_hint_known |= module_at(ctx, ctx->hint_module) == record;
+                fault = check_record(ctx, id, record, &named, &module_blocks);
             }
         }
-        CHECK(group->used == used);
+        CHECK(fault != NULL || group->used == used);
         CHECK(number == 0 || used != 0);
     }
+    if (fault != NULL) {
+        return fault;
+    }
+    CHECK(is_hint_known);
     CHECK(table->modules == modules && modules != 0);
-    CHECK(census->own_blocks == own_blocks);
+    CHECK(census->own_blocks == own_blocks + modules);
+    CHECK(census->module_blocks == module_blocks);
     for (unsigned bucket = 0; bucket < MODULE_BUCKETS; bucket++) {
         for (module_id id = table->bucket[bucket]; id != 0; id = module_of(ctx, id)->next) {
             CHECK(module_of(ctx, id) != NULL && named-- != 0);
