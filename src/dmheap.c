@@ -16,12 +16,12 @@
 /* Without a heap, this one serves: it has no memory and no pointers, so nothing is ever written. */
 static const struct dmheap_ctx no_heap = {.granule = DMHEAP_GRANULE_MAX, .granule_shift = 4};
 
-static struct dmheap_ctx* heap = (struct dmheap_ctx*)&no_heap;
+static struct dmheap_ctx* default_heap = (struct dmheap_ctx*)&no_heap;
 
 /* Counts dmheap_init: whoever released the lock for a while sees that a new heap has begun. */
-static unsigned heap_epoch;
+static unsigned epoch_now;
 
-static bool heap_is_starting;
+static bool is_starting;
 
 /* ---- reports ------------------------------------------------------------------ */
 
@@ -53,7 +53,7 @@ static const char* name_text(const char* module_name, enum dmheap_verdict verdic
     if (verdict == VERDICT_BAD_NAME) {
         return "?";
     }
-    return module_is_nobody(module_name) ? "(none)" : module_name;
+    return record_is_nobody(module_name) ? "(none)" : module_name;
 }
 
 /* DMOD's printf knows no size_t. */
@@ -82,10 +82,17 @@ static DMHEAP_NOINLINE void report_module(enum dmheap_verdict verdict, const cha
                           name_text(module_name, verdict), reason_text(verdict));
 }
 
-/* Without a heap, that is the reason for whatever failed. Under the lock. */
-static enum dmheap_verdict why_not(enum dmheap_verdict verdict)
+/*
+ * What to report of a request, under the lock. A free list given up on its way comes first, and is
+ * reported even if the request was served; a request that failed without a heap failed for that.
+ */
+static enum dmheap_verdict settle(enum dmheap_verdict verdict)
 {
-    return heap == &no_heap ? VERDICT_NO_HEAP : verdict;
+    if (default_heap->damage != 0) {
+        default_heap->damage = 0;
+        return VERDICT_DAMAGED;
+    }
+    return verdict != VERDICT_OK && default_heap == &no_heap ? VERDICT_NO_HEAP : verdict;
 }
 
 /* ---- the nine functions -------------------------------------------------------- */
@@ -96,12 +103,12 @@ bool dmheap_init(void* buffer, size_t size, size_t alignment)
     enum dmheap_verdict verdict = heap_lay_out(&plan, buffer, size, alignment);
     if (verdict == VERDICT_OK) {
         dmheap_port_lock();
-        if (heap_is_starting) {
+        if (is_starting) {
             verdict = VERDICT_BUSY;
         } else {
-            heap_is_starting = true;
-            heap = (struct dmheap_ctx*)&no_heap;
-            heap_epoch++;
+            is_starting = true;
+            default_heap = (struct dmheap_ctx*)&no_heap;
+            epoch_now++;
         }
         dmheap_port_unlock();
     }
@@ -113,8 +120,8 @@ bool dmheap_init(void* buffer, size_t size, size_t alignment)
     }
     struct dmheap_ctx* created = heap_create(&plan);
     dmheap_port_lock();
-    heap = created;
-    heap_is_starting = false;
+    default_heap = created;
+    is_starting = false;
     dmheap_port_unlock();
     DMHEAP_PORT_LOG_INFO("dmheap: Initialized with buffer %p of size %u.\n", buffer,
                          size_number(size));
@@ -124,7 +131,7 @@ bool dmheap_init(void* buffer, size_t size, size_t alignment)
 bool dmheap_is_initialized(void)
 {
     dmheap_port_lock();
-    const bool is_initialized = heap != &no_heap;
+    const bool is_initialized = default_heap != &no_heap;
     dmheap_port_unlock();
     return is_initialized;
 }
@@ -132,43 +139,44 @@ bool dmheap_is_initialized(void)
 bool dmheap_register_module(const char* module_name)
 {
     enum dmheap_verdict verdict = VERDICT_BAD_NAME;
+    bool is_known = false;
     bool is_new = false;
-    if (!module_is_nobody(module_name)) {
-        verdict = VERDICT_OK;
+    if (!record_is_nobody(module_name)) {
+        enum dmheap_verdict failure = VERDICT_NO_MEMORY;
         dmheap_port_lock();
-        if (module_find(heap, module_name) == NULL) {
-            verdict = why_not(VERDICT_NO_MEMORY);
-            is_new = module_create(heap, module_name, &verdict) != NULL;
-        }
+        is_known = record_find(default_heap, module_name) != NULL;
+        is_new = !is_known && record_create(default_heap, module_name, &failure) != NULL;
+        verdict = settle(is_known || is_new ? VERDICT_OK : failure);
         dmheap_port_unlock();
+    }
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, "registration", module_name);
+    }
+    if (is_known) {
+        DMHEAP_PORT_LOG_WARN("dmheap: Module %s is already registered.\n", module_name);
     }
     if (is_new) {
         DMHEAP_PORT_LOG_INFO("dmheap: Module %s registered successfully.\n", module_name);
-    } else if (verdict == VERDICT_OK) {
-        DMHEAP_PORT_LOG_WARN("dmheap: Module %s is already registered.\n", module_name);
-    } else {
-        report_module(verdict, "registration", module_name);
-        return false;
     }
-    return true;
+    return is_known || is_new;
 }
 
 void dmheap_unregister_module(const char* module_name)
 {
-    char name[MODULE_NAME_MAX + 1];
+    char name[RECORD_NAME_MAX + 1];
+    dmheap_word id = 0;
     struct heap_sweep sweep = {0, 0, false, false};
 
     dmheap_port_lock();
-    struct module_record* record = module_close(heap, module_name, name);
-    const unsigned epoch = heap_epoch;
+    bool more = module_close(default_heap, module_name, name, &id);
+    const unsigned epoch = epoch_now;
     dmheap_port_unlock();
-    if (record == NULL) {
+    if (!more) {
         return;
     }
-    bool more = true;
     while (more) {
         dmheap_port_lock();
-        more = heap_epoch == epoch && module_sweep(heap, record, &sweep);
+        more = epoch == epoch_now && module_sweep(default_heap, id, &sweep);
         dmheap_port_unlock();
     }
     if (sweep.damaged) {
@@ -179,23 +187,23 @@ void dmheap_unregister_module(const char* module_name)
 
 static DMHEAP_NOINLINE void* allocate(size_t alignment, size_t size, const char* module_name)
 {
-    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    enum dmheap_verdict failure = VERDICT_NO_MEMORY;
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc(heap, alignment, size, module_name, &verdict);
-    if (DMHEAP_UNLIKELY(block == NULL)) {
-        verdict = why_not(verdict);
-    }
+    const struct dmheap_block* block =
+        module_alloc(default_heap, alignment, size, module_name, &failure);
+    const enum dmheap_verdict verdict = settle(block != NULL ? VERDICT_OK : failure);
     dmheap_port_unlock();
-    if (DMHEAP_UNLIKELY(block == NULL || verdict != VERDICT_NO_MEMORY)) {
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_request(verdict, size, module_name);
     }
     return block != NULL ? block_payload(block) : NULL;
 }
 
+/* Two holds where the short path does not serve: with the rest out of line, it saves no registers. */
 DMHEAP_HOT void* dmheap_malloc(size_t size, const char* module_name)
 {
     dmheap_port_lock();
-    const struct dmheap_block* block = module_try(heap, size, module_name);
+    const struct dmheap_block* block = module_alloc_fast(default_heap, size, module_name);
     dmheap_port_unlock();
     return DMHEAP_LIKELY(block != NULL) ? block_payload(block) : allocate(1, size, module_name);
 }
@@ -216,12 +224,12 @@ static void* finish_realloc(const struct module_move* move, unsigned epoch, cons
     memcpy(moved, ptr, (size_t)move->bytes);
     dmheap_port_lock();
     const enum dmheap_verdict verdict =
-        heap_epoch == epoch ? module_finish_move(heap, move) : VERDICT_GONE;
+        epoch == epoch_now ? module_finish_move(default_heap, move) : VERDICT_GONE;
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "realloc", ptr);
     }
-    return verdict == VERDICT_OK || verdict == VERDICT_DAMAGED ? moved : NULL;
+    return verdict != VERDICT_GONE ? moved : NULL;
 }
 
 void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
@@ -231,21 +239,18 @@ void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
     }
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
     dmheap_port_lock();
-    const unsigned epoch = heap_epoch;
-    enum dmheap_verdict verdict = module_resize(heap, ptr, size, &move);
-    if (verdict != VERDICT_OK) {
-        verdict = why_not(verdict);
-    }
+    const unsigned epoch = epoch_now;
+    const enum dmheap_verdict outcome = module_resize(default_heap, ptr, size, &move);
+    const bool is_served = outcome == VERDICT_OK || outcome == VERDICT_MUST_MOVE;
+    const enum dmheap_verdict verdict = settle(is_served ? VERDICT_OK : outcome);
     dmheap_port_unlock();
-
-    if (verdict == VERDICT_MUST_MOVE) {
-        return finish_realloc(&move, epoch, ptr);
-    }
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "realloc", ptr);
-        return NULL;
     }
-    return ptr;
+    if (outcome == VERDICT_MUST_MOVE) {
+        return finish_realloc(&move, epoch, ptr);
+    }
+    return is_served ? ptr : NULL;
 }
 
 /* The heap merges at once in either case; docs/DESIGN.md tells what deferring costs. */
@@ -256,7 +261,7 @@ DMHEAP_HOT void dmheap_free(void* ptr, bool concatenate)
         return;
     }
     dmheap_port_lock();
-    const enum dmheap_verdict verdict = module_free(heap, ptr);
+    const enum dmheap_verdict verdict = module_free(default_heap, ptr);
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "free", ptr);
@@ -313,23 +318,25 @@ void Dmod_FreeModule(const char* ModuleName)
 bool Dmod_RetagEx(void* Ptr, const char* ModuleName)
 {
     dmheap_port_lock();
-    const enum dmheap_verdict verdict = module_retag(heap, Ptr, ModuleName);
+    const enum dmheap_verdict outcome = module_retag(default_heap, Ptr, ModuleName);
+    const enum dmheap_verdict verdict = settle(outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_pointer(verdict, "retag", Ptr);
     }
-    return verdict == VERDICT_OK;
+    return outcome == VERDICT_OK;
 }
 
 /* Give a module a name that no other one has; false: as it was, one ERROR. */
 bool Dmod_RenameTag(const char* OldName, const char* NewName)
 {
     dmheap_port_lock();
-    const enum dmheap_verdict verdict = module_rename(heap, OldName, NewName);
+    const enum dmheap_verdict outcome = module_rename(default_heap, OldName, NewName);
+    const enum dmheap_verdict verdict = settle(outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_module(verdict, "renaming", OldName);
     }
-    return verdict == VERDICT_OK;
+    return outcome == VERDICT_OK;
 }
 #endif

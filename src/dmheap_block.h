@@ -6,7 +6,8 @@
  *        one word  ^ the pointer a client has
  *
  *   header:  [ owner | size in bytes ............ | A | P ]
- *            size   a multiple of the granule, header included
+ *            size   in bytes, header included; a multiple of the granule, so that the
+ *                   two lowest bits are free for A and P
  *            owner  0 while free, 1 the heap itself, 2 nobody, 3... a module
  *            A      the payload's last byte holds log2 of the alignment asked for
  *            P      the block in front is free
@@ -27,8 +28,12 @@
 #define BLOCK_ALIGNED     ((dmheap_word)2)
 #define BLOCK_OWNER_BITS  (DMHEAP_HEADER_BYTES == 4 ? 8 : 12)
 #define BLOCK_OWNER_SHIFT (DMHEAP_HEADER_BYTES * 8 - BLOCK_OWNER_BITS)
-#define BLOCK_SIZE_MASK   ((((dmheap_word)1 << BLOCK_OWNER_SHIFT) - 1) & ~(dmheap_word)3)
-#define BLOCK_MIN_BYTES   (DMHEAP_WORD_BYTES * 4) /* header, two links, footer */
+/* No more bits than leave room for sums of addresses, and none below a word. */
+#define BLOCK_SIZE_BITS                                                     \
+    (BLOCK_OWNER_SHIFT < (int)sizeof(uintptr_t) * 8 - 1 ? BLOCK_OWNER_SHIFT \
+                                                        : (int)sizeof(uintptr_t) * 8 - 1)
+#define BLOCK_SIZE_MASK ((((dmheap_word)1 << BLOCK_SIZE_BITS) - 1) & ~(DMHEAP_WORD_BYTES - 1))
+#define BLOCK_MIN_BYTES (DMHEAP_WORD_BYTES * 4) /* header, two links, footer */
 
 #define OWNER_FREE    ((dmheap_word)0)
 #define OWNER_HEAP    ((dmheap_word)1)
@@ -53,6 +58,7 @@ static inline bool block_is_free(const struct dmheap_block* block)
 
 static inline void block_set_owner(struct dmheap_block* block, dmheap_word owner)
 {
+    DMHEAP_ASSERT(owner < OWNER_COUNT);
     block->header =
         (block->header & ~(~(dmheap_word)0 << BLOCK_OWNER_SHIFT)) | (owner << BLOCK_OWNER_SHIFT);
 }
@@ -92,6 +98,7 @@ static inline struct dmheap_block* block_prev(const struct dmheap_block* block)
 /* Write the tags of a free block of `size` bytes: [ size ][ .. ][ size ]. */
 static inline void block_tag_free(struct dmheap_block* block, dmheap_word size)
 {
+    DMHEAP_ASSERT((size & ~BLOCK_SIZE_MASK) == 0 && size >= BLOCK_MIN_BYTES);
     block->header = size;
     ((dmheap_word*)block_at(block, size))[-1] = size;
 }
@@ -106,6 +113,13 @@ static inline dmheap_word block_capacity(const struct dmheap_block* block)
 static inline uint8_t* block_alignment_byte(const struct dmheap_block* block)
 {
     return (uint8_t*)block_next(block) - 1;
+}
+
+/* exponent = log2(alignment) */
+static inline void block_remember_alignment(struct dmheap_block* block, unsigned exponent)
+{
+    block->header |= BLOCK_ALIGNED;
+    *block_alignment_byte(block) = (uint8_t)exponent;
 }
 
 #endif

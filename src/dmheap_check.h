@@ -105,7 +105,7 @@ static inline const char* check_index(const struct dmheap_ctx* ctx,
 /* Is there a block of the heap's own with room for `bytes` at the payload `offset`? */
 static inline bool check_is_own(const struct dmheap_ctx* ctx, dmheap_word offset, size_t bytes)
 {
-    const void* payload = module_at(ctx, offset);
+    const void* payload = ctx_at(ctx, offset);
     return live_is(ctx, payload) && block_owner(block_of(payload)) == OWNER_HEAP &&
            block_capacity(block_of(payload)) >= bytes;
 }
@@ -123,19 +123,19 @@ static inline size_t check_count_blocks(const struct dmheap_ctx* ctx, dmheap_wor
 
 /* One record: whole, with its id, found by its name, with a reference for all that it has. */
 static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word id,
-                                       const struct module_record* record, size_t* named,
+                                       const struct record* record, size_t* named,
                                        size_t* module_blocks)
 {
     const dmheap_word offset = (dmheap_word)ctx_offset(ctx, record);
-    CHECK(check_is_own(ctx, offset, offsetof(struct module_record, name) + 1));
+    CHECK(check_is_own(ctx, offset, offsetof(struct record, name) + 1));
     CHECK(record->id == id);
     const bool has_name = record->name[0] != '\0';
     if (has_name) {
         const size_t room =
-            (size_t)block_capacity(block_of(record)) - offsetof(struct module_record, name);
+            (size_t)block_capacity(block_of(record)) - offsetof(struct record, name);
         CHECK(memchr(record->name, '\0', room) != NULL);
-        const struct module_name name = module_measure(record->name);
-        CHECK(module_find_measured(ctx, &name) == record);
+        const struct record_name name = record_measure(record->name);
+        CHECK(record_find_measured(ctx, &name) == record);
         *named += 1;
     }
     CHECK(ctx->hint_module != offset || has_name);
@@ -148,26 +148,29 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
 /* Each group's memory and counts, before anything in it is followed. */
 static inline const char* check_groups(const struct dmheap_ctx* ctx)
 {
-    const struct module_table* table = module_table(ctx);
-    for (unsigned number = 0; number < MODULE_GROUPS; number++) {
-        const size_t bytes =
-            sizeof(struct module_group) + (MODULE_GROUP << number) * sizeof(dmheap_word);
-        if (number == 0) {
-            CHECK(table->group[0] > ctx->modules);
-            CHECK(
-                check_is_own(ctx, ctx->modules, (size_t)(table->group[0] - ctx->modules) + bytes));
-        } else if (table->group[number] != 0) {
-            CHECK(check_is_own(ctx, table->group[number], bytes));
+    const struct record_table* table = record_table(ctx);
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        CHECK(number == 0 ? table->group[0] == 0
+                          : table->group[number] == 0 || check_is_own(ctx, table->group[number],
+                                                                      record_group_bytes(number)));
+        const struct record_group* group = record_group(ctx, number);
+        if (group == NULL) {
+            continue;
         }
-        if (table->group[number] != 0) {
-            const struct module_group* group = module_group(ctx, number);
-            CHECK(group->fresh <= MODULE_GROUP << number && group->used <= group->fresh);
-            for (unsigned i = 0; i < group->fresh; i++) {
-                const dmheap_word slot = group->slot[i];
-                CHECK(slot == 0 || (slot & 1) != 0 ||
-                      check_is_own(ctx, slot, sizeof(struct module_record)));
-            }
+        CHECK(group->fresh <= record_group_size(number) && group->used <= group->fresh);
+        size_t spares = 0;
+        for (unsigned i = 0; i < group->fresh; i++) {
+            const dmheap_word slot = group->slot[i];
+            CHECK(slot == 0 || record_slot_is_spare(slot) ||
+                  check_is_own(ctx, slot, sizeof(struct record)));
+            spares += record_slot_is_spare(slot);
         }
+        for (record_id spare = group->spare; spare != 0; spares--) {
+            const dmheap_word index = (dmheap_word)spare - record_group_first(number);
+            CHECK(spares != 0 && index < group->fresh && record_slot_is_spare(group->slot[index]));
+            spare = record_spare_of_slot(group->slot[index]);
+        }
+        CHECK(spares == 0);
     }
     return NULL;
 }
@@ -181,28 +184,28 @@ static inline const char* check_modules(const struct dmheap_ctx* ctx,
         CHECK(census->own_blocks == 0 && census->module_blocks == 0);
         return NULL;
     }
-    CHECK(check_is_own(ctx, ctx->modules, sizeof(struct module_table)));
+    CHECK(check_is_own(ctx, ctx->modules, (size_t)record_first_group_at() + record_group_bytes(0)));
     const char* fault = check_groups(ctx);
-    const struct module_table* table = module_table(ctx);
+    const struct record_table* table = record_table(ctx);
     size_t own_blocks = 1;
     size_t modules = 0;
     size_t named = 0;
     size_t module_blocks = 0;
     bool is_hint_known = ctx->hint_module == 0;
-    for (unsigned number = 0; fault == NULL && number < MODULE_GROUPS; number++) {
-        if (table->group[number] == 0) {
+    for (unsigned number = 0; fault == NULL && number < RECORD_GROUPS; number++) {
+        const struct record_group* group = record_group(ctx, number);
+        if (group == NULL) {
             continue;
         }
-        const struct module_group* group = module_group(ctx, number);
         size_t used = number == 0 ? (size_t)OWNER_MODULES : 0;
         own_blocks += number != 0;
         for (dmheap_word i = 0; fault == NULL && i < group->fresh; i++) {
-            const dmheap_word id = module_group_first(number) + i;
-            const struct module_record* record = module_of(ctx, id);
+            const dmheap_word id = record_group_first(number) + i;
+            const struct record* record = record_of(ctx, id);
             if (record != NULL) {
                 used++;
                 modules++;
-                is_hint_known |= module_at(ctx, ctx->hint_module) == record;
+                is_hint_known |= ctx_at(ctx, ctx->hint_module) == record;
                 fault = check_record(ctx, id, record, &named, &module_blocks);
             }
         }
@@ -216,9 +219,14 @@ static inline const char* check_modules(const struct dmheap_ctx* ctx,
     CHECK(table->modules == modules && modules != 0);
     CHECK(census->own_blocks == own_blocks + modules);
     CHECK(census->module_blocks == module_blocks);
-    for (unsigned bucket = 0; bucket < MODULE_BUCKETS; bucket++) {
-        for (module_id id = table->bucket[bucket]; id != 0; id = module_of(ctx, id)->next) {
-            CHECK(module_of(ctx, id) != NULL && named-- != 0);
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        const struct record_group* group = record_group(ctx, number);
+        const record_id* buckets =
+            group == NULL ? NULL : (const record_id*)&group->slot[record_group_size(number)];
+        for (unsigned i = 0; group != NULL && i < record_group_size(number); i++) {
+            for (record_id id = buckets[i]; id != 0; id = record_of(ctx, id)->next) {
+                CHECK(record_of(ctx, id) != NULL && record_group_of(id) == number && named-- != 0);
+            }
         }
     }
     CHECK(named == 0);

@@ -9,8 +9,8 @@
  *        ^ offset 0                 one granule-aligned step each
  *
  * Knows: the layout. Does not know: what any field is used for by the layers above.
- * Always holds: every reference is an offset in bytes from the context, so a heap
- * is the same image at any address and on any word size; offset 0 is "none".
+ * Always holds: every reference is an offset in bytes from the context, one word on
+ * any target, so that an image of a heap can be read elsewhere; offset 0 is "none".
  */
 #ifndef DMHEAP_CTX_H
 #define DMHEAP_CTX_H
@@ -50,6 +50,7 @@ struct dmheap_ctx {
     dmheap_word link_limit;    /* a link below this leads to a block inside the buffer */
     dmheap_word alignment;     /* default alignment of payloads, at least a granule */
     dmheap_word modules;       /* the module table, none before the first module */
+    dmheap_word damage;        /* not 0: a free list was given up, and nobody was told yet */
     dmheap_word hint_module;   /* the module found last ... */
     uint32_t hint_name;        /* ... and the low bits of the name pointer it was found by */
     uint32_t rows;             /* bit r is set while row[r] is not 0, and for a while after */
@@ -62,6 +63,11 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) % sizeof(dmheap_word) == 0
 static inline struct dmheap_block* ctx_block(const struct dmheap_ctx* ctx, uintptr_t offset)
 {
     return (struct dmheap_block*)((uintptr_t)ctx + offset);
+}
+
+static inline void* ctx_at(const struct dmheap_ctx* ctx, dmheap_word offset)
+{
+    return (void*)((uintptr_t)ctx + (uintptr_t)offset);
 }
 
 static inline uintptr_t ctx_offset(const struct dmheap_ctx* ctx, const void* address)

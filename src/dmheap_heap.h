@@ -60,6 +60,7 @@ struct heap_plan {
  */
 static inline dmheap_word heap_gap(const struct dmheap_block* block, dmheap_word alignment)
 {
+    DMHEAP_ASSERT(bits_is_power_of_two((size_t)alignment));
     const dmheap_word gap = (dmheap_word)(0 - (uintptr_t)block_payload(block)) & (alignment - 1);
     if (gap == 0 || gap >= BLOCK_MIN_BYTES) {
         return gap;
@@ -106,7 +107,7 @@ static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const voi
     plan->live =
         (dmheap_word)(offsetof(struct dmheap_ctx, bin) +
                       (index_class(&probe, (dmheap_word)usable) + 1) * sizeof(dmheap_word));
-    plan->live_bytes = ((dmheap_word)(usable / granule) + 32) / 32 * 4;
+    plan->live_bytes = live_map_bytes((dmheap_word)(usable / granule));
     plan->first = (dmheap_word)bits_round_up(
                       (uintptr_t)(plan->live + plan->live_bytes + DMHEAP_WORD_BYTES), granule) -
                   DMHEAP_WORD_BYTES;
@@ -182,19 +183,41 @@ static inline struct dmheap_block* heap_detach_prev(struct dmheap_ctx* ctx,
 }
 
 /*
- * Make [from, next) free memory and merge it with what is free behind it:
- *   [ from ][ live     [ from ][ untouched     [ from ][ free ][ live
- * The live map says which of them it is. False, and nothing changed: no block begins at `next`.
+ * Does the block at granule `index` end where another block or the untouched end may begin, with
+ * no live block in between? Then *is_live tells what the live map
+ * says of that place.
  */
-static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* from,
-                             struct dmheap_block* next)
+static inline bool heap_find_end(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                 uintptr_t index, bool* is_live)
 {
-    const uintptr_t index = live_index(ctx, block_payload(next));
-    dmheap_word size = (dmheap_word)((uintptr_t)next - (uintptr_t)from);
-    if (DMHEAP_UNLIKELY(index > ctx->granules)) {
+    const dmheap_word size = block_size(block);
+    const dmheap_word granules = size >> (unsigned)ctx->granule_shift;
+    if (DMHEAP_UNLIKELY((size & (ctx->granule - 1)) != 0)) {
         return false;
     }
-    if (live_test(ctx, index)) {
+    if (granules < 32) {
+        const uint64_t window = live_window(ctx, index);
+        *is_live = (window >> (unsigned)granules & 1) != 0;
+        return (window & ~(uint64_t)1 & (((uint64_t)1 << (unsigned)granules) - 1)) == 0;
+    }
+    const uintptr_t end = index + (uintptr_t)granules;
+    if (granules > ctx->granules || end > ctx->granules || !live_is_gap(ctx, index, end)) {
+        return false;
+    }
+    *is_live = live_test(ctx, end);
+    return true;
+}
+
+/*
+ * Make [from, next) free memory and merge it with what is free behind it:
+ *   [ from ][ live     [ from ][ untouched     [ from ][ free ][ live
+ * False, and nothing changed: no block begins at `next`.
+ */
+static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* from,
+                             struct dmheap_block* next, bool is_live)
+{
+    dmheap_word size = (dmheap_word)((uintptr_t)next - (uintptr_t)from);
+    if (is_live) {
         if (DMHEAP_UNLIKELY(block_is_free(next))) {
             return false;
         }
@@ -205,9 +228,11 @@ static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* from,
             ctx->top = (dmheap_word)ctx_offset(ctx, from);
             return true;
         }
+        if (DMHEAP_UNLIKELY(offset > ctx->top)) {
+            return false;
+        }
         const dmheap_word behind = next->header;
-        if (DMHEAP_UNLIKELY(offset > ctx->top ||
-                            !heap_is_free(next, BLOCK_MIN_BYTES, ctx->top - offset) ||
+        if (DMHEAP_UNLIKELY(!heap_is_free(next, BLOCK_MIN_BYTES, ctx->top - offset) ||
                             !index_remove(ctx, next))) {
             return false;
         }
@@ -221,6 +246,7 @@ static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* from,
 static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word size,
                               dmheap_word owner)
 {
+    DMHEAP_ASSERT((size & ~BLOCK_SIZE_MASK) == 0 && owner != OWNER_FREE && owner < OWNER_COUNT);
     block->header = owner << BLOCK_OWNER_SHIFT | size;
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
@@ -230,6 +256,7 @@ static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, 
                             dmheap_word need, dmheap_word owner)
 {
     const dmheap_word rest = size - need;
+    DMHEAP_ASSERT(size >= need);
     if (rest >= BLOCK_MIN_BYTES) {
         heap_put(ctx, block_at(block, need), rest);
         size = need;
@@ -277,6 +304,16 @@ static inline struct dmheap_block* heap_detach_fit(struct dmheap_ctx* ctx, uintp
     return NULL;
 }
 
+/* Make [front, block), behind a live block and in front of the live `block`, free memory. */
+static inline void heap_leave_gap(struct dmheap_ctx* ctx, struct dmheap_block* front,
+                                  struct dmheap_block* block, dmheap_word gap)
+{
+    if (gap != 0) {
+        heap_put(ctx, front, gap);
+        block->header |= BLOCK_PREV_FREE;
+    }
+}
+
 /* Claim `need` bytes of the untouched end, or NULL where it is too short. */
 static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, dmheap_word need,
                                                  dmheap_word alignment, dmheap_word owner)
@@ -289,10 +326,7 @@ static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, dmheap_
     struct dmheap_block* block = block_at(front, gap);
     ctx->top += gap + need;
     heap_claim(ctx, block, need, owner);
-    if (gap != 0) {
-        heap_put(ctx, front, gap);
-        block->header |= BLOCK_PREV_FREE;
-    }
+    heap_leave_gap(ctx, front, block, gap);
     return block;
 }
 
@@ -301,8 +335,10 @@ static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintp
                                                    dmheap_word need, dmheap_word owner,
                                                    uintptr_t* damaged)
 {
-    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)ctx->bin[size_class]);
-    if (DMHEAP_UNLIKELY(block->header != need || !index_remove_first(ctx, block, size_class))) {
+    const dmheap_word offset = ctx->bin[size_class];
+    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
+    if (DMHEAP_UNLIKELY(offset > ctx->top - need || !live_is_granule(ctx, block_payload(block)) ||
+                        block->header != need || !index_remove_first(ctx, block, size_class))) {
         *damaged = size_class;
         return NULL;
     }
@@ -323,7 +359,8 @@ static inline struct dmheap_block* heap_take_larger(struct dmheap_ctx* ctx, uint
     const uintptr_t offset = (uintptr_t)ctx->bin[size_class];
     struct dmheap_block* block = ctx_block(ctx, offset);
     const dmheap_word size = block->header;
-    if (DMHEAP_UNLIKELY(!heap_is_free(block, need, ctx->top - (dmheap_word)offset) ||
+    if (DMHEAP_UNLIKELY(offset >= ctx->top || !live_is_granule(ctx, block_payload(block)) ||
+                        !heap_is_free(block, need, ctx->top - (dmheap_word)offset) ||
                         !index_remove_first(ctx, block, size_class))) {
         *damaged = size_class;
         return NULL;
@@ -355,14 +392,56 @@ static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, dmheap_word
 }
 
 /*
- * Allocate at any alignment, a power of two. First a few blocks that would do with luck,
- * then one so large that it does wherever it lies, then the untouched end. Where the
- * alignment is larger than the default it is written into the block's last byte.
+ * Unlink a block for `need` aligned bytes: from the class of that size and from the next one with
+ * blocks, which may serve with luck, then from where a block is so large that it serves wherever
+ * it lies. NULL: none of them does, or *damaged is a class by now.
  */
-static DMHEAP_NOINLINE struct dmheap_block* heap_alloc_aligned(struct dmheap_ctx* ctx,
-                                                               size_t alignment, size_t size,
-                                                               dmheap_word owner,
-                                                               enum dmheap_verdict* verdict)
+static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, dmheap_word need,
+                                                       dmheap_word alignment, uintptr_t* damaged)
+{
+    const dmheap_word worst = need + alignment + BLOCK_MIN_BYTES - ctx->granule;
+    uintptr_t size_class = index_class(ctx, need);
+    struct dmheap_block* block = heap_detach_fit(ctx, size_class, need, alignment, damaged);
+    for (unsigned round = 0; round < 3 && block == NULL && *damaged == INDEX_NONE; round++) {
+        size_class = index_find(ctx, size_class + 1);
+        if (size_class == INDEX_NONE) {
+            return NULL;
+        }
+        block = heap_detach_fit(ctx, size_class, need, alignment, damaged);
+        if (round == 0) {
+            if (worst > ctx->end - ctx->first) {
+                return block;
+            }
+            const uintptr_t sure = index_class(ctx, worst);
+            size_class = size_class < sure ? sure - 1 : size_class;
+        }
+    }
+    return block;
+}
+
+/* Claim `need` aligned bytes wherever they are. NULL as for heap_take. */
+static inline struct dmheap_block* heap_take_aligned(struct dmheap_ctx* ctx, dmheap_word need,
+                                                     dmheap_word alignment, dmheap_word owner,
+                                                     uintptr_t* damaged)
+{
+    struct dmheap_block* front = heap_detach_aligned(ctx, need, alignment, damaged);
+    if (front == NULL) {
+        return *damaged == INDEX_NONE ? heap_take_top(ctx, need, alignment, owner) : NULL;
+    }
+    const dmheap_word size = front->header;
+    const dmheap_word gap = heap_gap(front, alignment);
+    struct dmheap_block* block = block_at(front, gap);
+    heap_cut(ctx, block, size - gap, need, owner);
+    heap_leave_gap(ctx, front, block, gap);
+    return block;
+}
+
+/*
+ * Allocate at any alignment, a power of two. One larger than the default is written into the
+ * block's last byte. NULL if and only if none of the places looked at serves.
+ */
+static DMHEAP_NOINLINE struct dmheap_block*
+heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap_word owner)
 {
     if (size >= ctx->end || alignment >= ctx->end) {
         return NULL;
@@ -370,55 +449,32 @@ static DMHEAP_NOINLINE struct dmheap_block* heap_alloc_aligned(struct dmheap_ctx
     const dmheap_word align = (dmheap_word)alignment;
     const bool remember = align > ctx->alignment;
     const dmheap_word need = heap_need(ctx, size + remember);
-    const dmheap_word worst = need + align + BLOCK_MIN_BYTES - ctx->granule;
     if (need > ctx->end - ctx->first) {
         return NULL;
     }
-    uintptr_t damaged = INDEX_NONE;
-    uintptr_t size_class = index_class(ctx, need);
-    struct dmheap_block* front = heap_detach_fit(ctx, size_class, need, align, &damaged);
-    if (front == NULL && (size_class = index_find(ctx, size_class + 1)) != INDEX_NONE) {
-        front = heap_detach_fit(ctx, size_class, need, align, &damaged);
-    }
-    if (front == NULL && worst <= ctx->end - ctx->first &&
-        (size_class = index_find(ctx, index_class(ctx, worst) + 1)) != INDEX_NONE) {
-        front = heap_detach_fit(ctx, size_class, need, align, &damaged);
-    }
-    if (damaged != INDEX_NONE) {
-        index_abandon(ctx, damaged);
-        *verdict = VERDICT_DAMAGED;
-    }
-    struct dmheap_block* block;
-    if (front == NULL) {
-        block = heap_take_top(ctx, need, align, owner);
-    } else {
-        const dmheap_word gap = heap_gap(front, align);
-        const dmheap_word bytes = front->header;
-        block = block_at(front, gap);
-        heap_cut(ctx, block, bytes - gap, need, owner);
-        if (gap != 0) {
-            heap_put(ctx, front, gap);
-            block->header |= BLOCK_PREV_FREE;
+    for (;;) {
+        uintptr_t damaged = INDEX_NONE;
+        struct dmheap_block* block = heap_take_aligned(ctx, need, align, owner, &damaged);
+        if (DMHEAP_LIKELY(damaged == INDEX_NONE)) {
+            if (block != NULL && remember) {
+                block_remember_alignment(block, bits_highest(align));
+            }
+            return block;
         }
+        index_abandon(ctx, damaged);
     }
-    if (block != NULL && remember) {
-        block->header |= BLOCK_ALIGNED;
-        *block_alignment_byte(block) = (uint8_t)bits_highest(align);
-    }
-    return block;
 }
 
 /*
- * Allocate `size` bytes at the default alignment for `owner`. NULL if and only if none of the
- * places looked at serves. *verdict, VERDICT_NO_MEMORY on entry, becomes VERDICT_DAMAGED where
- * a free list had to be abandoned on the way, whether another place served or not.
+ * Allocate at the default alignment. NULL if and only if none of the places looked at serves. A
+ * class whose list turns out damaged is given up and the search repeated, once per class at most.
  */
 static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t size,
-                                              dmheap_word owner, enum dmheap_verdict* verdict)
+                                              dmheap_word owner)
 {
     if (DMHEAP_UNLIKELY(size >= ctx->request_limit)) {
         return ctx->alignment > ctx->granule
-                   ? heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner, verdict)
+                   ? heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner)
                    : NULL;
     }
     const dmheap_word need = heap_need(ctx, size);
@@ -429,12 +485,12 @@ static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t siz
             return block;
         }
         index_abandon(ctx, damaged);
-        *verdict = VERDICT_DAMAGED;
     }
 }
 
 /* The short path of the same. NULL may also mean that this is a case for heap_alloc. */
-static inline struct dmheap_block* heap_try(struct dmheap_ctx* ctx, size_t size, dmheap_word owner)
+static inline struct dmheap_block* heap_alloc_fast(struct dmheap_ctx* ctx, size_t size,
+                                                   dmheap_word owner)
 {
     uintptr_t damaged = INDEX_NONE;
     return DMHEAP_LIKELY(size < ctx->request_limit)
@@ -445,38 +501,40 @@ static inline struct dmheap_block* heap_try(struct dmheap_ctx* ctx, size_t size,
 /* ---- release and resize ------------------------------------------------------ */
 
 /*
- * Free a block that live_take took out of the live map, and merge it with its neighbours:
- *   [ prev ][ block ][ next ]
- * False: its tags contradict its neighbours', nothing changed, and it has to go back into the map.
+ * Free a block that live_take took out of the live map at granule `index`, and merge it with its
+ * neighbours:   [ prev ][ block ][ next ]
+ * False: its tags contradict its neighbours' or the live map, and it is as it was, in the map too.
  */
-static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* block)
+static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t index)
 {
     struct dmheap_block* const next = block_next(block);
-    if ((block->header & BLOCK_PREV_FREE) == 0) {
-        return heap_give(ctx, block, next);
+    bool is_live;
+    if (DMHEAP_LIKELY(heap_find_end(ctx, block, index, &is_live))) {
+        struct dmheap_block* from = block;
+        if ((block->header & BLOCK_PREV_FREE) != 0) {
+            from = heap_detach_prev(ctx, block);
+        }
+        if (DMHEAP_LIKELY(from != NULL)) {
+            if (DMHEAP_LIKELY(heap_give(ctx, from, next, is_live))) {
+                return true;
+            }
+            if (from != block) {
+                index_insert(ctx, from, from->header);
+            }
+        }
     }
-    struct dmheap_block* const prev = heap_detach_prev(ctx, block);
-    if (DMHEAP_UNLIKELY(prev == NULL)) {
-        return false;
-    }
-    if (DMHEAP_UNLIKELY(!heap_give(ctx, prev, next))) {
-        index_insert(ctx, prev, prev->header);
-        return false;
-    }
-    return true;
+    live_set(ctx, index);
+    return false;
 }
 
 /* Free the live block at `payload`, which may be any address. */
 static inline enum dmheap_verdict heap_free(struct dmheap_ctx* ctx, const void* payload)
 {
-    if (!live_take(ctx, payload)) {
+    uintptr_t index;
+    if (!live_take(ctx, payload, &index)) {
         return VERDICT_BAD_POINTER;
     }
-    if (!heap_release(ctx, block_of(payload))) {
-        live_set(ctx, live_index(ctx, payload));
-        return VERDICT_DAMAGED;
-    }
-    return VERDICT_OK;
+    return heap_release(ctx, block_of(payload), index) ? VERDICT_OK : VERDICT_DAMAGED;
 }
 
 /* The alignment that a live block was asked for; 0 where its record is damaged. */
@@ -524,7 +582,7 @@ static inline void heap_trim(struct dmheap_ctx* ctx, struct dmheap_block* block,
     const dmheap_word rest = block_size(block) - need;
     const bool merges = ctx_offset(ctx, next) == ctx->top || block_is_free(next);
     if ((rest >= BLOCK_MIN_BYTES || (rest != 0 && merges)) &&
-        heap_give(ctx, block_at(block, need), next)) {
+        heap_give(ctx, block_at(block, need), next, live_is(ctx, block_payload(next)))) {
         block->header -= rest;
     }
 }
@@ -534,12 +592,13 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
 {
     const struct dmheap_block* next = block_next(block);
     const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
-    if (next == block || offset > ctx->top) {
+    bool is_live = false;
+    if (!heap_find_end(ctx, block, live_index(ctx, block_payload(block)), &is_live) ||
+        next == block || offset > ctx->top) {
         return false;
     }
-    return offset == ctx->top || (live_is(ctx, block_payload(next))
-                                      ? !block_is_free(next)
-                                      : heap_is_free(next, BLOCK_MIN_BYTES, ctx->top - offset));
+    return offset == ctx->top || (is_live ? !block_is_free(next)
+                                          : heap_is_free(next, BLOCK_MIN_BYTES, ctx->top - offset));
 }
 
 /*
@@ -566,14 +625,14 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
     }
     heap_trim(ctx, block, need);
     if (remembers) {
-        *block_alignment_byte(block) = (uint8_t)bits_highest(alignment);
+        block_remember_alignment(block, bits_highest(alignment));
     }
     return VERDICT_OK;
 }
 
 /* ---- the sweep --------------------------------------------------------------- */
 
-/* What one slice of a sweep may cost, in blocks passed; freeing a block counts as eight. */
+/* What one slice of a sweep may cost, in blocks passed; freeing a block counts as eight more. */
 #define HEAP_SWEEP_BUDGET  64
 #define HEAP_SWEEP_RELEASE 8
 
@@ -588,7 +647,7 @@ struct heap_sweep {
 static inline uintptr_t heap_next_live(const struct dmheap_ctx* ctx, uintptr_t index,
                                        uintptr_t limit, int* budget)
 {
-    while (index<limit&& * budget> 0) {
+    while (*budget > 0 && index < limit) {
         const uint32_t word = *live_word(ctx, index) >> (index % 32);
         if (word != 0) {
             return index + bits_lowest(word);

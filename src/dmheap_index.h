@@ -40,6 +40,7 @@ DMHEAP_STATIC_ASSERT(DMHEAP_INDEX_ROWS <= 32, rows_have_a_bit_each);
 static inline uintptr_t index_class(const struct dmheap_ctx* ctx, dmheap_word size)
 {
     const uintptr_t granules = (uintptr_t)size >> (unsigned)ctx->granule_shift;
+    DMHEAP_ASSERT(granules != 0);
     if (granules < INDEX_EXACT) {
         return granules;
     }
@@ -138,7 +139,7 @@ static inline bool index_remove(struct dmheap_ctx* ctx, const struct dmheap_bloc
     }
     before->next = (dmheap_word)next;
     after->prev = (dmheap_word)prev;
-    if (next == 0 && (dmheap_word)prev < ctx->first) {
+    if (next == 0 && (dmheap_word)prev < ctx->live) {
         index_unmark(ctx, index_class_of_bin(prev));
     }
     return true;
@@ -164,13 +165,15 @@ static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmhea
 }
 
 /*
- * Forget every block of a class whose list somebody wrote over. Their memory is lost until
- * the next dmheap_init, but the damage does not spread.
+ * Forget every block of a class whose list somebody wrote over, and note the damage. Those blocks
+ * stay free but unlisted until the next dmheap_init, and the one in front of such a block cannot
+ * be freed; nothing is read or written by way of the damaged links.
  */
 static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
     ctx->bin[size_class] = 0;
     index_unmark(ctx, size_class);
+    ctx->damage = 1;
 }
 
 #endif

@@ -4,13 +4,13 @@
  *
  * Knows: which compiler this is, which port header serves, how wide a header is.
  * Does not know: anything about heaps.
- * Always holds: every setting has a default and a range check right here.
+ * Always holds: every setting has its default, and a check where it has a range, right here.
  *
  * Build settings (define on the command line, the same for every object that
  * includes a private header):
  *   DMHEAP_HEADER_BYTES   4 (default) or 8: bytes in front of every block.
- *                         4: heaps to 16 MiB, 253 modules.
- *                         8: heaps to 4 PiB, 4093 modules, on 32-bit targets too.
+ *                         4: heaps to 16 MiB, 245 modules.
+ *                         8: heaps as large as the address space allows, 4085 modules.
  *   DMHEAP_PORT_HEADER    a port header, in quotes; default ports/posix where
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.

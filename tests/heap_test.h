@@ -267,7 +267,7 @@ static inline const char* heap_owner_name(const void* ptr)
     if (owner < OWNER_MODULES) {
         return "";
     }
-    const struct module_record* record = module_of(test_heap.ctx, owner);
+    const struct record* record = record_of(test_heap.ctx, owner);
     assert_non_null(record);
     return record->name;
 }

@@ -46,22 +46,25 @@ static void owner_size_and_flags_share_a_header_without_overlap(void** state)
 {
     (void)state;
     const dmheap_word owners = (OWNER_COUNT - 1) << BLOCK_OWNER_SHIFT;
-    /* Sizes are multiples of a word, so bits below one may be spare. */
-    assert_int_equal(owners | BLOCK_SIZE_MASK | (DMHEAP_WORD_BYTES - 1),
-                     (dmheap_word) ~(dmheap_word)0);
-    assert_true(FLAGS < DMHEAP_WORD_BYTES);
     assert_int_equal(owners & BLOCK_SIZE_MASK, 0);
-    assert_int_equal(owners & FLAGS, 0);
-    assert_int_equal(BLOCK_SIZE_MASK & FLAGS, 0);
     assert_int_equal(BLOCK_PREV_FREE & BLOCK_ALIGNED, 0);
+    assert_true(FLAGS < DMHEAP_WORD_BYTES);
+    assert_int_equal((owners | FLAGS) + BLOCK_SIZE_MASK, owners | FLAGS | BLOCK_SIZE_MASK);
+    assert_int_equal(OWNER_COUNT, DMHEAP_HEADER_BYTES == 4 ? 256 : 4096);
 }
 
-static void a_header_tells_sizes_to_16_mib_or_4_pib(void** state)
+static void a_header_tells_sizes_in_words_to_16_mib_or_4_pib(void** state)
 {
     (void)state;
     const uint64_t limit = DMHEAP_HEADER_BYTES == 4 ? (uint64_t)1 << 24 : (uint64_t)1 << 52;
-    assert_true(BLOCK_SIZE_MASK < limit && BLOCK_SIZE_MASK >= limit - DMHEAP_WORD_BYTES);
-    assert_int_equal(OWNER_COUNT, DMHEAP_HEADER_BYTES == 4 ? 256 : 4096);
+    const uint64_t half = UINTPTR_MAX / 2 + 1;
+    assert_int_equal(BLOCK_SIZE_MASK, (limit < half ? limit : half) - DMHEAP_WORD_BYTES);
+}
+
+static void no_size_leads_around_the_address_space(void** state)
+{
+    (void)state;
+    assert_true(BLOCK_SIZE_MASK <= UINTPTR_MAX / 2);
 }
 
 static void each_field_reads_back_whatever_the_others_hold(void** state)
@@ -232,7 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         block_case(owner_size_and_flags_share_a_header_without_overlap),
-        block_case(a_header_tells_sizes_to_16_mib_or_4_pib),
+        block_case(a_header_tells_sizes_in_words_to_16_mib_or_4_pib),
+        block_case(no_size_leads_around_the_address_space),
         block_case(each_field_reads_back_whatever_the_others_hold),
         block_case(every_owner_can_be_set_and_changed),
         block_case(setting_the_owner_leaves_size_and_flags),

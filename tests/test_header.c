@@ -613,16 +613,6 @@ static void init_fails_while_another_one_is_under_way(void** state)
     assert_true(heap_is_empty());
 }
 
-static void init_is_not_done_under_the_lock(void** state)
-{
-    (void)state;
-    heap_open(64 * KIB, 8);
-    const unsigned small = test_port_longest_hold();
-    (void)test_port_reset();
-    heap_open(8 * MIB, 8);
-    assert_int_equal(test_port_longest_hold(), small);
-}
-
 /* ---- dmheap_is_initialized --------------------------------------------------------- */
 
 static void is_initialized_after_an_init_that_succeeded(void** state)
@@ -1439,7 +1429,6 @@ int main(void)
         heap_case(init_alignment_is_that_of_every_allocation),
         heap_case(init_alignment_up_to_16_is_the_step_of_blocks),
         heap_case(init_fails_while_another_one_is_under_way),
-        heap_case(init_is_not_done_under_the_lock),
         heap_case(is_initialized_after_an_init_that_succeeded),
     };
     const struct CMUnitTest modules[] = {

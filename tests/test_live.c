@@ -7,6 +7,8 @@
 #define GRANULES ((size_t)1200)
 #define AROUND   ((uintptr_t)600) /* bytes looked at in front of the heap and behind it */
 
+#define INDEX_UNSET UINTPTR_MAX
+
 /* Granules of all sizes that a heap can have: 4, 8, 16 bytes. */
 #define SHIFT_MIN 2U
 #define SHIFT_MAX 4U
@@ -187,12 +189,14 @@ static void taking_works_once_for_each_live_payload(void** state)
     void* expected = copy_of(ctx);
     for (uintptr_t index = 0; index < ctx->granules; index++) {
         const bool is_live = live_test(ctx, index);
-        assert_int_equal(live_take(ctx, live_address(ctx, index)), is_live);
+        uintptr_t taken = INDEX_UNSET;
+        assert_int_equal(live_take(ctx, live_address(ctx, index), &taken), is_live);
+        assert_int_equal(taken, index);
         if (is_live) {
             flip_in(expected, ctx, index);
         }
         assert_memory_equal(ctx, expected, bytes_of(ctx));
-        assert_false(live_take(ctx, live_address(ctx, index)));
+        assert_false(live_take(ctx, live_address(ctx, index), &taken));
         assert_memory_equal(ctx, expected, bytes_of(ctx));
     }
     free(expected);
@@ -208,16 +212,94 @@ static void taking_at_any_other_address_is_refused(void** state)
             live_set(ctx, index);
         }
         void* before = copy_of(ctx);
+        uintptr_t taken = INDEX_UNSET;
         for (uintptr_t i = 0; i < bytes_of(ctx) + 2 * AROUND; i++) {
             if (!is_start(ctx, i - AROUND)) {
-                assert_false(live_take(ctx, address_at(ctx, i - AROUND)));
+                assert_false(live_take(ctx, address_at(ctx, i - AROUND), &taken));
             }
         }
-        assert_false(live_take(ctx, NULL));
+        assert_false(live_take(ctx, NULL, &taken));
         assert_memory_equal(ctx, before, bytes_of(ctx));
         free(before);
         free(ctx);
     }
+}
+
+/* ---- gaps ------------------------------------------------------------------------------- */
+
+static void every_address_of_a_granule_could_be_a_payloads(void** state)
+{
+    (void)state;
+    for (unsigned shift = SHIFT_MIN; shift <= SHIFT_MAX; shift++) {
+        struct dmheap_ctx* ctx = make(shift);
+        for (uintptr_t i = 0; i < bytes_of(ctx) + 2 * AROUND; i++) {
+            const uintptr_t offset = i - AROUND;
+            assert_int_equal(live_is_granule(ctx, address_at(ctx, offset)), is_start(ctx, offset));
+        }
+        free(ctx);
+    }
+}
+
+static void the_map_ends_with_a_bit_for_the_end_and_a_word_of_zeros(void** state)
+{
+    (void)state;
+    for (dmheap_word granules = 0; granules < 2000; granules++) {
+        const dmheap_word bytes = live_map_bytes(granules);
+        assert_int_equal(bytes % 4, 0);
+        assert_true(granules / 32 * 4 + 4 < bytes);
+        assert_true(bytes <= granules / 32 * 4 + 8);
+    }
+}
+
+static void a_window_shows_33_bits_from_any_granule_on(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(SHIFT_MAX);
+    for (uintptr_t live = 0; live < 140; live++) {
+        live_set(ctx, live);
+        for (uintptr_t index = 0; index < 100; index++) {
+            const uint64_t window = live_window(ctx, index);
+            for (uintptr_t i = 0; i <= 32; i++) {
+                assert_int_equal(window >> i & 1, index + i == live);
+            }
+        }
+        live_clear(ctx, live);
+    }
+    free(ctx);
+}
+
+static void a_window_at_the_end_shows_nothing_behind_it(void** state)
+{
+    (void)state;
+    for (size_t granules = GRANULES; granules < GRANULES + 40; granules++) {
+        struct dmheap_ctx* ctx = layer_ctx_make(SHIFT_MAX, granules);
+        for (size_t index = granules - 40; index < granules; index++) {
+            live_set(ctx, index);
+        }
+        for (size_t index = granules - 32; index <= granules; index++) {
+            const uint64_t expected = ((uint64_t)1 << (granules - index)) - 1;
+            assert_int_equal(live_window(ctx, index), expected);
+        }
+        free(ctx);
+    }
+}
+
+static void a_gap_is_looked_at_in_the_words_of_its_ends(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(SHIFT_MAX);
+    for (uintptr_t live = 0; live < 400; live++) {
+        live_set(ctx, live);
+        for (uintptr_t first = 30; first < 100; first += 3) {
+            for (uintptr_t last = first + 32; last < 330; last += 5) {
+                const bool is_between = live > first && live < last;
+                const bool is_seen = live / 32 == first / 32 || live / 32 == last / 32;
+                assert_int_equal(live_is_gap(ctx, first, last), !(is_between && is_seen));
+            }
+        }
+        live_clear(ctx, live);
+    }
+    free(ctx);
 }
 
 int main(void)
@@ -232,6 +314,11 @@ int main(void)
         cmocka_unit_test(only_the_start_of_a_live_payload_is_live),
         cmocka_unit_test(taking_works_once_for_each_live_payload),
         cmocka_unit_test(taking_at_any_other_address_is_refused),
+        cmocka_unit_test(every_address_of_a_granule_could_be_a_payloads),
+        cmocka_unit_test(the_map_ends_with_a_bit_for_the_end_and_a_word_of_zeros),
+        cmocka_unit_test(a_window_shows_33_bits_from_any_granule_on),
+        cmocka_unit_test(a_window_at_the_end_shows_nothing_behind_it),
+        cmocka_unit_test(a_gap_is_looked_at_in_the_words_of_its_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

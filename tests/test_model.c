@@ -91,7 +91,7 @@ static struct heap_census compare(void)
         }
     }
     const size_t modules =
-        test_heap.ctx->modules == 0 ? 0 : (size_t)module_table(test_heap.ctx)->modules;
+        test_heap.ctx->modules == 0 ? 0 : (size_t)record_table(test_heap.ctx)->modules;
     assert_int_equal(modules, known_modules());
     return census;
 }
@@ -262,6 +262,7 @@ static void do_rename(void)
     const bool possible =
         old != 0 && new != 0 && model.known[old] && (old == new || !model.known[new]);
     assert_true(possible || !renamed);
+    assert_true(renamed || !possible || old != new);
     check_log(!renamed, 0, 0, NULL, __FILE__, __LINE__);
     if (renamed && old != new) {
         model.known[old] = false;

@@ -29,9 +29,15 @@ static inline void dmheap_port_unlock(void)
  * 3, 4. The log. Arguments as for printf; the format is a literal that ends in a line feed and
  * has only %u, %s and %p in it. Called without the lock, so it may use the heap. May be empty.
  */
-#define DMHEAP_PORT_LOG_ERROR(...) ((void)0)
-#define DMHEAP_PORT_LOG_WARN(...)  ((void)0)
-#define DMHEAP_PORT_LOG_INFO(...)  ((void)0)
+static inline void dmheap_port_log(const char* level, const char* format, ...)
+{
+    (void)level;
+    (void)format;
+}
+
+#define DMHEAP_PORT_LOG_ERROR(...) dmheap_port_log("ERROR", __VA_ARGS__)
+#define DMHEAP_PORT_LOG_WARN(...)  dmheap_port_log("WARN", __VA_ARGS__)
+#define DMHEAP_PORT_LOG_INFO(...)  dmheap_port_log("INFO", __VA_ARGS__)
 
 /*
  * 5. The assertion, for builds with DMHEAP_ASSERTS=1: internal invariants only, never a

@@ -132,6 +132,11 @@ bool test_port_reset(void)
     return was_free;
 }
 
+bool test_port_is_held(void)
+{
+    return port.depth != 0;
+}
+
 unsigned test_port_holds(void)
 {
     return port.holds;

@@ -27,12 +27,15 @@ void test_port_assert(bool condition, const char* text, const char* file, int li
 /* Forget captured lines, counts and hooks; false if the lock was still held. */
 bool test_port_reset(void);
 
+/* Is the lock held right now? */
+bool test_port_is_held(void);
+
 /* Lock holds that are over, since the last reset. */
 unsigned test_port_holds(void);
 
 /*
- * The most assertions that were passed during one hold, since the last reset. Nearly every
- * small verb of the library asserts something, so this grows with the work done.
+ * The most assertions that were passed during one hold, since the last reset. The verbs that work
+ * on bits, tags and classes assert something, so this grows with the blocks that a hold treats.
  */
 unsigned test_port_longest_hold(void);
 

@@ -1,0 +1,726 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records: ids, names, references, and everything given back with the last of them.
+ *
+ * After each step the whole heap is proven. Where something fails or is undone, the census and
+ * the untouched end are compared with what they were.
+ */
+#include "heap_test.h"
+
+#define GRANULE     ((dmheap_word)DMHEAP_GRANULE_MIN)
+#define IDS_TO_GIVE ((unsigned)(RECORD_IDS - OWNER_MODULES))
+#define FIRST_GROUP (RECORD_GROUP - (unsigned)OWNER_MODULES) /* modules that fit in group 0 */
+
+/* ---- helpers ---------------------------------------------------------------------------- */
+
+static void open_heap(size_t size)
+{
+    heap_open(size, DMHEAP_GRANULE_MIN);
+}
+
+static struct record* create(const char* name)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct record* record = record_create(test_heap.ctx, name, &verdict);
+    assert_non_null(record);
+    assert_int_equal(verdict, VERDICT_NO_MEMORY);
+    return record;
+}
+
+static void create_many(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        (void)create(numbered_name(i));
+    }
+}
+
+/* Make a record that only its name refers to go, by its name. */
+static void forget(const char* name)
+{
+    struct record* record = record_find(test_heap.ctx, name);
+    assert_non_null(record);
+    assert_int_equal(record->references, 1);
+    record_unlink(test_heap.ctx, record);
+    record->name[0] = '\0';
+    record_drop(test_heap.ctx, record);
+}
+
+static unsigned modules(void)
+{
+    return test_heap.ctx->modules == 0 ? 0 : record_table(test_heap.ctx)->modules;
+}
+
+/* What must be as before: how much of everything there is. */
+struct state {
+    struct heap_census census;
+    dmheap_word top;
+    unsigned modules;
+};
+
+static struct state state_now(void)
+{
+    struct state now;
+    memset(&now, 0, sizeof(now));
+    now.census = heap_verify();
+    now.top = test_heap.ctx->top;
+    now.modules = modules();
+    return now;
+}
+
+static void expect_state(const struct state* before)
+{
+    const struct state now = state_now();
+    assert_memory_equal(&now.census, &before->census, sizeof(now.census));
+    assert_int_equal(now.top, before->top);
+    assert_int_equal(now.modules, before->modules);
+}
+
+/* Leave `bytes` of the untouched end. */
+static void leave(dmheap_word bytes)
+{
+    const dmheap_word all = test_heap.ctx->end - test_heap.ctx->top;
+    assert_non_null(heap_take_top(test_heap.ctx, all - bytes, 1, OWNER_NOBODY));
+}
+
+/* ---- ids -------------------------------------------------------------------------------- */
+
+static void groups_tile_all_ids(void** state)
+{
+    (void)state;
+    dmheap_word id = 0;
+    for (unsigned group = 0; group < RECORD_GROUPS; group++) {
+        assert_int_equal(record_group_first(group), id);
+        for (dmheap_word i = 0; i < RECORD_GROUP << group; i++, id++) {
+            assert_int_equal(record_group_of(id), group);
+        }
+    }
+    assert_int_equal(id, RECORD_IDS);
+    for (; id < OWNER_COUNT; id++) {
+        assert_true(record_group_of(id) >= RECORD_GROUPS);
+    }
+}
+
+static void there_are_245_ids_or_4085(void** state)
+{
+    (void)state;
+    assert_int_equal(IDS_TO_GIVE, HAS_NARROW_WORDS ? 245 : 4085);
+}
+
+static void an_id_without_module_has_no_record(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    for (dmheap_word id = OWNER_MODULES; id < OWNER_COUNT; id++) {
+        assert_null(record_of(test_heap.ctx, id));
+    }
+    const struct record* record = create("app");
+    for (dmheap_word id = OWNER_MODULES; id < OWNER_COUNT; id++) {
+        assert_ptr_equal(record_of(test_heap.ctx, id), id == record->id ? record : NULL);
+    }
+}
+
+static void all_ids_are_given_once_and_then_there_is_none(void** state)
+{
+    (void)state;
+    static bool given[4096];
+    memset(given, 0, sizeof(given));
+    open_heap(1 * MIB);
+    for (unsigned i = 0; i < IDS_TO_GIVE; i++) {
+        const struct record* record = create(numbered_name(i));
+        assert_in_range(record->id, OWNER_MODULES, OWNER_COUNT - 1);
+        assert_false(given[record->id]);
+        given[record->id] = true;
+        assert_ptr_equal(record_of(test_heap.ctx, record->id), record);
+    }
+    const struct state before = state_now();
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    assert_null(record_create(test_heap.ctx, "one too many", &verdict));
+    assert_int_equal(verdict, VERDICT_NO_ID);
+    verdict = VERDICT_NO_MEMORY;
+    assert_null(module_alloc(test_heap.ctx, 1, 10, "one too many", &verdict));
+    assert_int_equal(verdict, VERDICT_NO_ID);
+    expect_state(&before);
+
+    const dmheap_word id = record_find(test_heap.ctx, "module#100")->id;
+    forget("module#100");
+    assert_int_equal(create("one too many")->id, id);
+    assert_int_equal(modules(), IDS_TO_GIVE);
+}
+
+static void a_returned_id_is_given_again_and_never_one_in_use(void** state)
+{
+    (void)state;
+    enum { MODULES = 60 };
+    open_heap(32 * KIB);
+    create_many(MODULES);
+    unsigned random = 1;
+    for (unsigned step = 0; step < 300; step++) {
+        random = random * 1103515245U + 12345U;
+        char name[32];
+        (void)strcpy(name, numbered_name(random / 65536 % MODULES));
+        const dmheap_word id = record_find(test_heap.ctx, name)->id;
+        const dmheap_word before = test_heap.ctx->top;
+        forget(name);
+        assert_null(record_of(test_heap.ctx, id));
+        assert_int_equal(create(name)->id, id);
+        assert_int_equal(test_heap.ctx->top, before);
+        (void)heap_verify();
+    }
+}
+
+/* Ids return to several groups at once, so that each group's chain of spare ones gets long. */
+static void many_returned_ids_are_all_given_again(void** state)
+{
+    (void)state;
+    enum { MODULES = 100 };
+    open_heap(64 * KIB);
+    create_many(MODULES);
+    for (unsigned every = 2; every < 7; every++) {
+        for (unsigned i = 0; i < MODULES; i += every) {
+            forget(numbered_name(i));
+        }
+        (void)heap_verify();
+        for (unsigned i = 0; i < MODULES; i += every) {
+            (void)create(numbered_name(i));
+        }
+        (void)heap_verify();
+        assert_int_equal(modules(), MODULES);
+    }
+}
+
+/* ---- table, groups and records -------------------------------------------------------------- */
+
+static unsigned nth(unsigned order, unsigned i, unsigned count)
+{
+    switch (order) {
+    case 0:
+        return i;
+    case 1:
+        return count - 1 - i;
+    default:
+        return (i * 7 + order) % count; /* count is no multiple of 7 */
+    }
+}
+
+static void modules_forgotten_in_any_order_leave_an_empty_heap(void** state)
+{
+    (void)state;
+    for (unsigned count = 1; count <= 120; count += count < 40 ? 1 : 13) {
+        for (unsigned order = 0; order < 4 && (order < 2 || count % 7 != 0); order++) {
+            open_heap(32 * KIB);
+            create_many(count);
+            for (unsigned i = 0; i < count; i++) {
+                forget(numbered_name(nth(order, i, count)));
+                (void)heap_verify();
+            }
+            assert_true(heap_is_empty());
+            assert_int_equal(test_heap.ctx->modules, 0);
+            arenas_release();
+        }
+    }
+}
+
+static void a_group_is_made_with_its_first_module_and_given_back_with_its_last(void** state)
+{
+    (void)state;
+    open_heap(16 * KIB);
+    create_many(FIRST_GROUP);
+    assert_int_equal(record_table(test_heap.ctx)->group[1], 0);
+    const struct state before = state_now();
+    (void)create("a");
+    assert_int_not_equal(record_table(test_heap.ctx)->group[1], 0);
+    (void)create("b");
+    forget("a");
+    assert_int_not_equal(record_table(test_heap.ctx)->group[1], 0);
+    forget("b");
+    assert_int_equal(record_table(test_heap.ctx)->group[1], 0);
+    expect_state(&before);
+}
+
+/* ---- names ------------------------------------------------------------------------------------ */
+
+static void a_name_is_measured_up_to_one_more_than_the_longest(void** state)
+{
+    (void)state;
+    for (size_t length = 1; length < 120; length++) {
+        const struct record_name name = record_measure(long_name(length, 'x'));
+        assert_int_equal(name.length, length <= RECORD_NAME_MAX ? length : RECORD_NAME_MAX + 1);
+    }
+}
+
+static unsigned bucket_of(const char* name)
+{
+    return record_measure(name).hash >> (32 - RECORD_GROUP_LOG2); /* in the first group */
+}
+
+static void the_hash_depends_on_the_text_alone(void** state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 1600; i++) {
+        char copy[32];
+        (void)strcpy(copy, numbered_name(i));
+        assert_int_equal(record_measure(copy).hash, record_measure(numbered_name(i)).hash);
+    }
+}
+
+static void every_bucket_of_a_group_is_inside_its_memory_and_in_use(void** state)
+{
+    (void)state;
+    static dmheap_word memory[8192];
+    struct record_group* group = (struct record_group*)memory;
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        static bool used[4096];
+        const unsigned size = record_group_size(number);
+        const record_id* buckets = (const record_id*)&group->slot[size];
+        memset(used, 0, sizeof(used));
+        for (unsigned i = 0; i < 16 * size; i++) {
+            const uint32_t hash = i << (32 - RECORD_GROUP_LOG2 - number - 4);
+            const record_id* bucket = record_bucket(group, number, hash);
+            assert_in_range(bucket - buckets, 0, size - 1);
+            assert_true((const unsigned char*)(bucket + 1) <=
+                        (const unsigned char*)memory + record_group_bytes(number));
+            used[bucket - buckets] = true;
+        }
+        for (unsigned i = 0; i < size; i++) {
+            assert_true(used[i]);
+        }
+    }
+}
+
+static void names_of_1_to_63_characters_are_compared_to_their_last(void** state)
+{
+    (void)state;
+    open_heap(32 * KIB);
+    for (size_t length = 1; length <= RECORD_NAME_MAX; length++) {
+        const struct record* one = create(long_name(length, 'a'));
+        const struct record* other = create(long_name(length, 'b'));
+        assert_ptr_equal(record_find(test_heap.ctx, long_name(length, 'a')), one);
+        assert_ptr_equal(record_find(test_heap.ctx, long_name(length, 'b')), other);
+        assert_string_equal(one->name, long_name(length, 'a'));
+    }
+    (void)heap_verify();
+}
+
+static void a_longer_name_is_refused_and_nothing_changes(void** state)
+{
+    (void)state;
+    for (unsigned known = 0; known < 2; known++) {
+        open_heap(8 * KIB);
+        create_many(known);
+        const struct state before = state_now();
+        for (size_t length = RECORD_NAME_MAX + 1; length < 120; length++) {
+            enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+            const char* name = long_name(length, 'x');
+            assert_null(record_create(test_heap.ctx, name, &verdict));
+            assert_int_equal(verdict, VERDICT_BAD_NAME);
+            assert_null(record_find(test_heap.ctx, name));
+            verdict = VERDICT_NO_MEMORY;
+            assert_null(module_alloc(test_heap.ctx, 1, 10, name, &verdict));
+            assert_int_equal(verdict, VERDICT_BAD_NAME);
+        }
+        expect_state(&before);
+        arenas_release();
+    }
+}
+
+static void nobody_is_null_or_empty(void** state)
+{
+    (void)state;
+    assert_true(record_is_nobody(NULL));
+    assert_true(record_is_nobody(""));
+    assert_false(record_is_nobody("x"));
+}
+
+/* Names of one and the same bucket. */
+#define SAME_BUCKET 5U
+
+static void names_of_one_bucket(char names[SAME_BUCKET][32])
+{
+    unsigned found = 0;
+    for (unsigned i = 0; found < SAME_BUCKET; i++) {
+        if (bucket_of(numbered_name(i)) == 3) {
+            (void)strcpy(names[found++], numbered_name(i));
+        }
+    }
+}
+
+static void names_of_one_bucket_do_not_hide_each_other(void** state)
+{
+    (void)state;
+    char names[SAME_BUCKET][32];
+    names_of_one_bucket(names);
+    for (unsigned gone = 0; gone < SAME_BUCKET; gone++) {
+        for (unsigned next = 0; next < SAME_BUCKET; next++) {
+            open_heap(8 * KIB);
+            const struct record* records[SAME_BUCKET];
+            for (unsigned i = 0; i < SAME_BUCKET; i++) {
+                records[i] = create(names[i]);
+            }
+            forget(names[gone]);
+            if (next != gone) {
+                forget(names[next]);
+            }
+            (void)heap_verify();
+            for (unsigned i = 0; i < SAME_BUCKET; i++) {
+                const bool is_gone = i == gone || i == next;
+                assert_ptr_equal(record_find(test_heap.ctx, names[i]), is_gone ? NULL : records[i]);
+            }
+            arenas_release();
+        }
+    }
+}
+
+static void the_module_found_last_is_found_again_by_its_pointer(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const char name[] = "app";
+    const struct record* record = create(name);
+    assert_null(record_find_hinted(test_heap.ctx, name));
+    assert_ptr_equal(record_find(test_heap.ctx, name), record);
+    assert_ptr_equal(record_find_hinted(test_heap.ctx, name), record);
+    (void)create("other");
+    (void)record_find(test_heap.ctx, "other");
+    assert_null(record_find_hinted(test_heap.ctx, name));
+}
+
+static void a_pointer_whose_text_has_changed_finds_the_new_text(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const struct record* app = create("app");
+    const struct record* web = create("web");
+    char name[8] = "app";
+    assert_ptr_equal(record_find(test_heap.ctx, name), app);
+    (void)strcpy(name, "web");
+    assert_null(record_find_hinted(test_heap.ctx, name));
+    assert_ptr_equal(record_find(test_heap.ctx, name), web);
+    (void)strcpy(name, "none");
+    assert_null(record_find(test_heap.ctx, name));
+    (void)strcpy(name, "");
+    assert_null(record_find_hinted(test_heap.ctx, name));
+    (void)strcpy(name, "app");
+    assert_ptr_equal(record_find(test_heap.ctx, name), app);
+}
+
+/* ---- creation that fails ------------------------------------------------------------------------ */
+
+/* What a case tries to do in a heap that is nearly full; NULL if it failed. */
+typedef const void* (*attempt)(enum dmheap_verdict* verdict);
+
+static const void* attempt_create(enum dmheap_verdict* verdict)
+{
+    return record_create(test_heap.ctx, "newcomer", verdict);
+}
+
+/* How many allocations `act` makes when it succeeds, beside `known` modules. */
+static size_t blocks_of(attempt act, unsigned known)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    open_heap(16 * KIB);
+    create_many(known);
+    const size_t before = heap_verify().live_blocks;
+    assert_non_null(act(&verdict));
+    const size_t blocks = heap_verify().live_blocks - before;
+    arenas_release();
+    return blocks;
+}
+
+/* With any number of bytes left it either works, or all is as before. */
+static void expect_all_or_nothing(attempt act, unsigned known)
+{
+    bool worked = false;
+    bool failed = false;
+    for (dmheap_word bytes = 0; !worked; bytes += GRANULE) {
+        enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+        open_heap(16 * KIB);
+        create_many(known);
+        leave(bytes);
+        const struct state before = state_now();
+        worked = act(&verdict) != NULL;
+        if (worked) {
+            forget("newcomer");
+        } else {
+            assert_int_equal(verdict, VERDICT_NO_MEMORY);
+            assert_null(record_find(test_heap.ctx, "newcomer"));
+            failed = true;
+        }
+        expect_state(&before);
+        arenas_release();
+        assert_true(bytes < 4 * KIB);
+    }
+    assert_true(failed);
+}
+
+static void a_first_module_is_made_as_a_whole_or_not_at_all(void** state)
+{
+    (void)state;
+    assert_int_equal(blocks_of(attempt_create, 0), 2);
+    expect_all_or_nothing(attempt_create, 0);
+}
+
+static void a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all(void** state)
+{
+    (void)state;
+    assert_int_equal(blocks_of(attempt_create, FIRST_GROUP), 2);
+    expect_all_or_nothing(attempt_create, FIRST_GROUP);
+}
+
+static void one_more_module_is_made_as_a_whole_or_not_at_all(void** state)
+{
+    (void)state;
+    assert_int_equal(blocks_of(attempt_create, 2), 1);
+    expect_all_or_nothing(attempt_create, 2);
+}
+
+/* ---- the check itself ---------------------------------------------------------------------------------------- */
+
+static struct record* record_named(const char* name)
+{
+    struct record* record = record_find(test_heap.ctx, name);
+    assert_non_null(record);
+    return record;
+}
+
+static record_id* bucket_for(const char* name)
+{
+    const unsigned number = record_group_of(record_named(name)->id);
+    return record_bucket(record_group(test_heap.ctx, number), number, record_measure(name).hash);
+}
+
+static dmheap_word* slot_of(const char* name)
+{
+    const record_id id = record_named(name)->id;
+    const unsigned number = record_group_of(id);
+    return &record_group(test_heap.ctx, number)->slot[id - record_group_first(number)];
+}
+
+static struct record_table* table(void)
+{
+    return record_table(test_heap.ctx);
+}
+
+static void reference_too_many(void)
+{
+    record_named("app")->references++;
+}
+
+static void reference_missing(void)
+{
+    record_named("app")->references--;
+}
+
+static void record_with_another_id(void)
+{
+    record_named("app")->id = record_named("web")->id;
+}
+
+static void record_without_name(void)
+{
+    record_named("app")->name[0] = '\0';
+}
+
+static void record_with_another_name(void)
+{
+    record_named("app")->name[0]++;
+}
+
+static void record_freed(void)
+{
+    assert_int_equal(heap_free(test_heap.ctx, record_named("app")), VERDICT_OK);
+}
+
+static void record_of_nobody(void)
+{
+    block_set_owner(block_of(record_named("app")), OWNER_NOBODY);
+}
+
+static void record_not_linked(void)
+{
+    record_unlink(test_heap.ctx, record_named("app"));
+}
+
+static void bucket_of_no_id(void)
+{
+    *bucket_for("app") = (record_id)(RECORD_IDS - 1);
+}
+
+static void bucket_chain_circular(void)
+{
+    struct record* record = record_named("web");
+    record->next = record->id;
+}
+
+static void bucket_chain_to_no_id(void)
+{
+    record_named("web")->next = (record_id)(RECORD_IDS - 1);
+}
+
+static const record_id* bucket_for_first(void)
+{
+    return (const record_id*)&record_group(test_heap.ctx, 1)->slot[record_group_size(1)];
+}
+
+static void bucket_of_another(void)
+{
+    record_id* bucket = bucket_for("app");
+    const record_id id = *bucket;
+    *bucket = 0;
+    bucket[bucket == bucket_for_first() ? 1 : -1] = id;
+}
+
+static void modules_miscounted(void)
+{
+    table()->modules++;
+}
+
+static void group_used_miscounted(void)
+{
+    record_group(test_heap.ctx, 0)->used++;
+}
+
+static void group_fresh_too_large(void)
+{
+    record_group(test_heap.ctx, 0)->fresh = RECORD_GROUP + 1;
+}
+
+static void group_lost(void)
+{
+    table()->group[1] = 0;
+}
+
+static void group_elsewhere(void)
+{
+    table()->group[1] = test_heap.ctx->end - DMHEAP_WORD_BYTES;
+}
+
+static void group_outside(void)
+{
+    table()->group[1] = 0 - (dmheap_word)64;
+}
+
+static void slot_of_nothing(void)
+{
+    *slot_of("app") = 0;
+}
+
+static void slot_outside(void)
+{
+    *slot_of("app") = 0 - (dmheap_word)64;
+}
+
+static void slot_of_another(void)
+{
+    *slot_of("app") = (dmheap_word)ctx_offset(test_heap.ctx, record_named("web"));
+}
+
+static void table_elsewhere(void)
+{
+    test_heap.ctx->modules += GRANULE;
+}
+
+static void table_lost(void)
+{
+    test_heap.ctx->modules = 0;
+}
+
+static void hint_of_nothing(void)
+{
+    test_heap.ctx->hint_module = test_heap.ctx->end;
+}
+
+static void block_of_unknown_module(void)
+{
+    block_set_owner(heap_alloc(test_heap.ctx, 10, OWNER_NOBODY), RECORD_IDS - 1);
+}
+
+static void own_block_too_many(void)
+{
+    block_set_owner(heap_alloc(test_heap.ctx, 10, OWNER_NOBODY), OWNER_HEAP);
+}
+
+#define DAMAGE(function)    \
+    {                       \
+        function, #function \
+    }
+
+static const struct damage {
+    void (*plant)(void);
+    const char* name;
+} damages[] = {
+    DAMAGE(reference_too_many),
+    DAMAGE(reference_missing),
+    DAMAGE(record_with_another_id),
+    DAMAGE(record_without_name),
+    DAMAGE(record_with_another_name),
+    DAMAGE(record_freed),
+    DAMAGE(record_of_nobody),
+    DAMAGE(record_not_linked),
+    DAMAGE(bucket_of_no_id),
+    DAMAGE(bucket_chain_circular),
+    DAMAGE(bucket_chain_to_no_id),
+    DAMAGE(bucket_of_another),
+    DAMAGE(modules_miscounted),
+    DAMAGE(group_used_miscounted),
+    DAMAGE(group_fresh_too_large),
+    DAMAGE(group_lost),
+    DAMAGE(slot_of_nothing),
+    DAMAGE(slot_outside),
+    DAMAGE(slot_of_another),
+    DAMAGE(table_elsewhere),
+    DAMAGE(table_lost),
+    DAMAGE(hint_of_nothing),
+    DAMAGE(block_of_unknown_module),
+    DAMAGE(own_block_too_many),
+    DAMAGE(group_elsewhere),
+    DAMAGE(group_outside),
+};
+
+static void the_check_notices_every_damage(void** state)
+{
+    (void)state;
+    unsigned missed = 0;
+    for (size_t i = 0; i < COUNT_OF(damages); i++) {
+        struct heap_census census;
+        open_heap(8 * KIB);
+        create_many(FIRST_GROUP);
+        (void)create("app");
+        (void)create("web");
+        (void)heap_verify();
+        damages[i].plant();
+        if (heap_check(test_heap.ctx, &census) == NULL) {
+            print_error("not noticed: %s\n", damages[i].name);
+            missed++;
+        }
+        arenas_release();
+    }
+    assert_int_equal(missed, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        heap_case(groups_tile_all_ids),
+        heap_case(there_are_245_ids_or_4085),
+        heap_case(an_id_without_module_has_no_record),
+        heap_case(all_ids_are_given_once_and_then_there_is_none),
+        heap_case(a_returned_id_is_given_again_and_never_one_in_use),
+        heap_case(many_returned_ids_are_all_given_again),
+        heap_case(modules_forgotten_in_any_order_leave_an_empty_heap),
+        heap_case(a_group_is_made_with_its_first_module_and_given_back_with_its_last),
+        heap_case(a_name_is_measured_up_to_one_more_than_the_longest),
+        heap_case(the_hash_depends_on_the_text_alone),
+        heap_case(every_bucket_of_a_group_is_inside_its_memory_and_in_use),
+        heap_case(names_of_1_to_63_characters_are_compared_to_their_last),
+        heap_case(a_longer_name_is_refused_and_nothing_changes),
+        heap_case(nobody_is_null_or_empty),
+        heap_case(names_of_one_bucket_do_not_hide_each_other),
+        heap_case(the_module_found_last_is_found_again_by_its_pointer),
+        heap_case(a_pointer_whose_text_has_changed_finds_the_new_text),
+        heap_case(a_first_module_is_made_as_a_whole_or_not_at_all),
+        heap_case(a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all),
+        heap_case(one_more_module_is_made_as_a_whole_or_not_at_all),
+        heap_case(the_check_notices_every_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
