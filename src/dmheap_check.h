@@ -91,7 +91,8 @@ static inline const char* check_index(const struct dmheap_ctx* ctx,
             CHECK(offset >= ctx->first && offset < ctx->top);
             CHECK((offset + DMHEAP_WORD_BYTES) % ctx->granule == 0);
             const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
-            CHECK(block_is_free(block) && index_class(ctx, block_size(block)) == size_class);
+            CHECK(block_is_free(block) && block_size(block) >= BLOCK_MIN_BYTES);
+            CHECK(index_class(ctx, block_size(block)) == size_class);
             CHECK(block->prev == prev);
             CHECK(++listed <= census->free_blocks);
             prev = offset;

@@ -51,7 +51,8 @@ struct dmheap_ctx {
     dmheap_word alignment;     /* default alignment of payloads, at least a granule */
     dmheap_word modules;       /* the module table, none before the first module */
     dmheap_word damage;        /* not 0: a free list was given up, and nobody was told yet */
-    dmheap_word hint_module;   /* the module found last ... */
+    dmheap_word hint_module;   /* the record found last ... */
+    dmheap_word hint_id;       /* ... its id ... */
     uint32_t hint_name;        /* ... and the low bits of the name pointer it was found by */
     uint32_t rows;             /* bit r is set while row[r] is not 0, and for a while after */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */

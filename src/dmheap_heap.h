@@ -292,11 +292,13 @@ static inline struct dmheap_block* heap_detach_fit(struct dmheap_ctx* ctx, uintp
             *damaged = size_class;
             return NULL;
         }
-        if (block->header >= need + heap_gap(block, alignment)) {
+        const dmheap_word size = block->header;
+        if (size >= need + heap_gap(block, alignment)) {
             if (DMHEAP_UNLIKELY(!index_remove(ctx, block))) {
                 *damaged = size_class;
                 return NULL;
             }
+            block->header = size; /* proven above; unlinking forged links may have hit it */
             return block;
         }
         offset = index_link(block->next);
@@ -519,7 +521,7 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
                 return true;
             }
             if (from != block) {
-                index_insert(ctx, from, from->header);
+                heap_put(ctx, from, (dmheap_word)((uintptr_t)block - (uintptr_t)from));
             }
         }
     }
@@ -567,11 +569,12 @@ static inline bool heap_grow(struct dmheap_ctx* ctx, struct dmheap_block* block,
         block->header += more;
         return true;
     }
-    if (!block_is_free(next) || block_size(next) < more || !index_remove(ctx, next)) {
+    const dmheap_word behind = block_size(next);
+    if (!block_is_free(next) || behind < more || !index_remove(ctx, next)) {
         return false;
     }
-    block_next(next)->header &= ~BLOCK_PREV_FREE;
-    block->header += block_size(next);
+    block_at(next, behind)->header &= ~BLOCK_PREV_FREE;
+    block->header += behind;
     return true;
 }
 

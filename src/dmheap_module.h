@@ -66,7 +66,7 @@ static DMHEAP_NOINLINE DMHEAP_HOT struct dmheap_block*
 module_alloc_hinted(struct dmheap_ctx* ctx, size_t size, const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
-    struct dmheap_block* block = record != NULL ? heap_alloc_fast(ctx, size, record->id) : NULL;
+    struct dmheap_block* block = record != NULL ? heap_alloc_fast(ctx, size, ctx->hint_id) : NULL;
     if (block != NULL) {
         record->references++;
     }

@@ -127,14 +127,18 @@ static inline struct record_table* record_table(const struct dmheap_ctx* ctx)
     return (struct record_table*)ctx_at(ctx, ctx->modules);
 }
 
-/* A group, or NULL where there is none. */
+/* A group, or NULL where there is none of its size. */
 static inline struct record_group* record_group(const struct dmheap_ctx* ctx, unsigned number)
 {
     if (ctx->modules == 0 || number >= RECORD_GROUPS) {
         return NULL;
     }
-    return (struct record_group*)(number == 0 ? ctx_at(ctx, ctx->modules + record_first_group_at())
-                                              : record_at(ctx, record_table(ctx)->group[number]));
+    if (number == 0) {
+        return (struct record_group*)ctx_at(ctx, ctx->modules + record_first_group_at());
+    }
+    const dmheap_word offset = record_table(ctx)->group[number];
+    void* group = record_at(ctx, offset);
+    return group != NULL && ctx->end - offset >= record_group_bytes(number) ? group : NULL;
 }
 
 /* A slot is an offset, which is even, or tells which id is spare next, and is odd. */
@@ -159,7 +163,8 @@ static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word
     const unsigned number = record_group_of(id);
     const struct record_group* group = record_group(ctx, number);
     const dmheap_word index = id - record_group_first(number);
-    if (group == NULL || index >= group->fresh || record_slot_is_spare(group->slot[index])) {
+    if (id < OWNER_MODULES || group == NULL || index >= group->fresh ||
+        record_slot_is_spare(group->slot[index])) {
         return NULL;
     }
     struct record* record = (struct record*)record_at(ctx, group->slot[index]);
@@ -245,13 +250,16 @@ static inline unsigned record_find_room(struct dmheap_ctx* ctx, enum dmheap_verd
 static inline bool record_assign_id(struct dmheap_ctx* ctx, unsigned number, struct record* record)
 {
     struct record_group* group = record_group(ctx, number);
+    if (group == NULL) {
+        return false;
+    }
     const dmheap_word first = record_group_first(number);
     const dmheap_word spare = (dmheap_word)group->spare - first;
     dmheap_word index = group->fresh;
     if (group->spare != 0 && spare < group->fresh && record_slot_is_spare(group->slot[spare])) {
         index = spare;
         group->spare = record_spare_of_slot(group->slot[spare]);
-    } else if (index < record_group_size(number)) {
+    } else if (index < record_group_size(number) && first + index >= OWNER_MODULES) {
         group->fresh++;
     } else {
         return false;
@@ -267,11 +275,13 @@ static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
 {
     const unsigned number = record_group_of(id);
     struct record_group* group = record_group(ctx, number);
-    group->slot[id - record_group_first(number)] = record_slot_of_spare(group->spare);
-    group->spare = id;
-    group->used--;
-    record_table(ctx)->modules--;
-    record_tidy(ctx, number);
+    if (group != NULL) {
+        group->slot[id - record_group_first(number)] = record_slot_of_spare(group->spare);
+        group->spare = id;
+        group->used--;
+        record_table(ctx)->modules--;
+        record_tidy(ctx, number);
+    }
 }
 
 /* ---- names ------------------------------------------------------------------- */
@@ -293,7 +303,7 @@ static inline struct record_name record_measure(const char* text)
     return name;
 }
 
-/* The bucket of a name in a group, by the hash's upper bits, which FNV mixes best. */
+/* The bucket of a hash in a group, by the upper bits, which FNV mixes best. */
 static inline record_id* record_bucket(struct record_group* group, unsigned number, uint32_t hash)
 {
     record_id* const buckets = (record_id*)&group->slot[record_group_size(number)];
@@ -341,15 +351,16 @@ static inline struct record* record_find_hinted(const struct dmheap_ctx* ctx, co
                : NULL;
 }
 
-/* The record of a name that is not empty, or NULL. */
+/* The record of a name that is not empty, proven to be its id's; or NULL. */
 static inline struct record* record_find(struct dmheap_ctx* ctx, const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
-    if (record == NULL) {
+    if (record == NULL || record_of(ctx, record->id) != record) {
         const struct record_name name = record_measure(text);
         record = record_find_measured(ctx, &name);
         if (record != NULL) {
             ctx->hint_module = (dmheap_word)ctx_offset(ctx, record);
+            ctx->hint_id = record->id;
             ctx->hint_name = (uint32_t)(uintptr_t)text;
         }
     }
@@ -359,25 +370,26 @@ static inline struct record* record_find(struct dmheap_ctx* ctx, const char* tex
 static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)
 {
     const unsigned number = record_group_of(record->id);
-    record_id* bucket = record_bucket(record_group(ctx, number), number, hash);
-    record->next = *bucket;
-    *bucket = record->id;
+    struct record_group* group = record_group(ctx, number);
+    if (group != NULL) {
+        record_id* bucket = record_bucket(group, number, hash);
+        record->next = *bucket;
+        *bucket = record->id;
+    }
 }
 
 static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* record)
 {
     const unsigned number = record_group_of(record->id);
-    record_id* link =
-        record_bucket(record_group(ctx, number), number, record_measure(record->name).hash);
+    const uint32_t hash = record_measure(record->name).hash;
+    struct record_group* group = record_group(ctx, number);
+    record_id* link = group != NULL ? record_bucket(group, number, hash) : NULL;
     unsigned left = record_group_size(number);
-    while (*link != record->id && left-- != 0) {
-        struct record* before = record_of(ctx, *link);
-        if (before == NULL) {
-            break;
-        }
-        link = &before->next;
+    while (link != NULL && *link != record->id) {
+        struct record* before = left-- != 0 ? record_of(ctx, *link) : NULL;
+        link = before != NULL ? &before->next : NULL;
     }
-    if (*link == record->id) {
+    if (link != NULL) {
         *link = record->next;
     }
     ctx->hint_module = 0;
@@ -451,10 +463,13 @@ static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
                                   struct record* renamed)
 {
     const unsigned number = record_group_of(record->id);
+    struct record_group* group = record_group(ctx, number);
     renamed->references = record->references;
     renamed->id = record->id;
-    record_group(ctx, number)->slot[record->id - record_group_first(number)] =
-        (dmheap_word)ctx_offset(ctx, renamed);
+    if (group != NULL) {
+        group->slot[record->id - record_group_first(number)] =
+            (dmheap_word)ctx_offset(ctx, renamed);
+    }
     (void)record_free(ctx, record);
 }
 
