@@ -10,15 +10,17 @@
  * - Any of them may be called at any time, before dmheap_init too: then it gives false, NULL or
  *   nothing.
  * - Thread-safe, through the port's lock (DMOD's critical section inside DMOD). The lock is never
- *   held longer than for a fixed number of instructions, whatever the size of the heap and the
- *   number of blocks. Where the port's lock masks interrupts, an interrupt may call them
- *   as well. dmheap_init alone has to be the only call under way on its buffer.
+ *   held for longer than a bounded number of instructions, whatever the size of the heap and the
+ *   number of blocks. Where the port's lock masks interrupts, an interrupt may call them as well,
+ *   dmheap_init excepted: no other call may use its buffer, or the former heap, meanwhile.
  * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
- *   released. So does one that succeeds, but meets memory that was written over on its way.
+ *   released. A call that meets free memory which was written over logs one as well, even if it
+ *   succeeds; free blocks of that size are then lost until the next dmheap_init.
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
- * - "Constant" means a bounded number of instructions, whatever the number of blocks and modules,
- *   apart from the length of a name.
+ * - "Constant" means a bounded number of instructions, whatever the number of blocks. A name costs
+ *   its length and, unless it is the one used last, a look into a hash table that grows with the
+ *   number of modules; as with any such table, only chance keeps its chains short.
  */
 #ifndef DMHEAP_H
 #define DMHEAP_H
@@ -37,11 +39,11 @@ extern "C" {
  * former heap goes on working.
  *
  * @param buffer    Any address; an unaligned start is rounded up inside.
- * @param size      Bytes. At most 16 MiB are sure to serve, or 4 PiB in a library built with
- *                  8-byte headers.
- * @param alignment Default alignment of allocations in bytes, a power of two. Less than a
- *                  pointer's size counts as that. From 4 (8 on 64-bit targets) to 16, blocks
- *                  are multiples of it.
+ * @param size      Bytes. Any size up to 16 MiB is accepted if one block fits into it; with 8-byte
+ *                  headers, up to half of the address space.
+ * @param alignment Default alignment of allocations in bytes, a power of two. Less than the size
+ *                  of a pointer or of a header counts as that. Blocks are multiples of it, up
+ *                  to 16; above, they stay multiples of 16.
  * @return true, and one line of level INFO. false if `buffer` is NULL, `size` is 0, `alignment` is
  *         0 or not a power of two, the buffer wraps around the address space, is too small for
  *         one block or too large for the headers, or another dmheap_init is under way.
@@ -97,8 +99,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name
  *         serves the size, the name is longer than 63 characters, or the owner would be
  *         a new module that can have no record (see dmheap_register_module).
  *
- * "Serves": a free block that is found among four of the size's own class, or in the next larger
- * class that has any, or the untouched end of the heap. Cost: constant.
+ * Looked at are up to four free blocks of the size's own class, then one of the next larger class
+ * that has any, then the untouched end of the heap. Where the default alignment is above 16, the
+ * places are those of dmheap_aligned_alloc. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _malloc, (size_t size, const char* module_name));
 
@@ -111,7 +114,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _malloc, (size_t size, const char* module_n
  * @param module_name The owner, as for dmheap_malloc.
  * @return As dmheap_malloc; NULL also if `alignment` is 0 or not a power of two.
  *
- * Cost: constant.
+ * Looked at are up to four free blocks each of the size's own class, of the first two with blocks
+ * from the class of size + alignment on, where nearly all serve, and of the next larger class
+ * than the own one; then the untouched end. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _aligned_alloc,
                  (size_t alignment, size_t size, const char* module_name));
@@ -125,7 +130,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _aligned_alloc,
  *
  * @param ptr         A block of this heap. NULL: as dmheap_malloc(size, module_name).
  * @param size        Bytes. 0 shrinks the block to the least; it frees nothing.
- * @param module_name The owner if `ptr` is NULL; otherwise it only stands in the log.
+ * @param module_name The owner if `ptr` is NULL; otherwise ignored.
  * @return The block. NULL, and the old block is as it was, if `ptr` is not a live block of this
  *         heap, the block's tags were written over, or no free memory serves the size. NULL, and
  *         the block is gone, if its module was unregistered or the heap initialized anew by

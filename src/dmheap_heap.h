@@ -394,31 +394,37 @@ static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, dmheap_word
 }
 
 /*
- * Unlink a block for `need` aligned bytes: from the class of that size and from the next one with
- * blocks, which may serve with luck, then from where a block is so large that it serves wherever
- * it lies. NULL: none of them does, or *damaged is a class by now.
+ * The same from the first class at *size_class or above that has blocks; *size_class becomes the
+ * one behind it, or INDEX_NONE.
+ */
+static inline struct dmheap_block* heap_detach_next(struct dmheap_ctx* ctx, uintptr_t* size_class,
+                                                    dmheap_word need, dmheap_word alignment,
+                                                    uintptr_t* damaged)
+{
+    const uintptr_t found = *damaged != INDEX_NONE || *size_class == INDEX_NONE
+                                ? INDEX_NONE
+                                : index_find(ctx, *size_class);
+    *size_class = found == INDEX_NONE ? INDEX_NONE : found + 1;
+    return found == INDEX_NONE ? NULL : heap_detach_fit(ctx, found, need, alignment, damaged);
+}
+
+/*
+ * Unlink a block for `need` aligned bytes: from the class of that size, which may serve with
+ * luck; from two where blocks are so large that they serve wherever they lie; at last from the
+ * next larger class, with luck again. NULL: none does, or *damaged is a class by now.
  */
 static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, dmheap_word need,
                                                        dmheap_word alignment, uintptr_t* damaged)
 {
     const dmheap_word worst = need + alignment + BLOCK_MIN_BYTES - ctx->granule;
-    uintptr_t size_class = index_class(ctx, need);
-    struct dmheap_block* block = heap_detach_fit(ctx, size_class, need, alignment, damaged);
-    for (unsigned round = 0; round < 3 && block == NULL && *damaged == INDEX_NONE; round++) {
-        size_class = index_find(ctx, size_class + 1);
-        if (size_class == INDEX_NONE) {
-            return NULL;
-        }
-        block = heap_detach_fit(ctx, size_class, need, alignment, damaged);
-        if (round == 0) {
-            if (worst > ctx->end - ctx->first) {
-                return block;
-            }
-            const uintptr_t sure = index_class(ctx, worst);
-            size_class = size_class < sure ? sure - 1 : size_class;
-        }
+    const uintptr_t own = index_class(ctx, need);
+    uintptr_t larger = own + 1;
+    uintptr_t sure = worst <= ctx->end - ctx->first ? index_class(ctx, worst) : INDEX_NONE;
+    struct dmheap_block* block = heap_detach_fit(ctx, own, need, alignment, damaged);
+    for (unsigned round = 0; round < 2 && block == NULL; round++) {
+        block = heap_detach_next(ctx, &sure, need, alignment, damaged);
     }
-    return block;
+    return block != NULL ? block : heap_detach_next(ctx, &larger, need, alignment, damaged);
 }
 
 /* Claim `need` aligned bytes wherever they are. NULL as for heap_take. */
