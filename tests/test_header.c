@@ -435,7 +435,7 @@ static size_t least_of_1024(const char* module_name)
     if (HAS_NARROW_WORDS) {
         return 512;
     }
-    return module_name == NULL ? 400 : 192;
+    return module_name == NULL ? 384 : 176;
 }
 
 static void init_of_1024_bytes_serves_nobody(void** state)

@@ -595,7 +595,7 @@ static void a_block_whose_size_was_changed_is_refused(void** state)
     street_open(&street, VICTIM_LIVE);
     const dmheap_word header = street.victim_block->header;
     const dmheap_word own_size = block_size(street.victim_block);
-    for (dmheap_word size = 0; size < 8192; size += 4) {
+    for (dmheap_word size = 0; size < 8192; size += DMHEAP_WORD_BYTES) {
         const struct dmheap_block* next = block_at(street.victim_block, size);
         /* A size that ends where another live block or the end begins: tags cannot tell. */
         const bool plausible = (dmheap_word)ctx_offset(test_heap.ctx, next) == test_heap.ctx->top ||
