@@ -92,10 +92,9 @@ static inline void* record_at(const struct dmheap_ctx* ctx, dmheap_word offset)
 
 /* ---- ids --------------------------------------------------------------------- */
 
-/* Group g has the ids from 8 * 2^g - 8 to 8 * 2^(g + 1) - 9. */
+/* Group g has the ids from 8 * 2^g - 8 to 8 * 2^(g + 1) - 9; no group there is has a wrong one. */
 static inline unsigned record_group_of(dmheap_word id)
 {
-    DMHEAP_ASSERT(id < OWNER_COUNT);
     return bits_highest_32((uint32_t)id + RECORD_GROUP) - RECORD_GROUP_LOG2;
 }
 
