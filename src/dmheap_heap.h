@@ -24,7 +24,7 @@ enum dmheap_verdict {
     VERDICT_TOO_LARGE,     /* a buffer beyond what a header can tell */
     VERDICT_BUSY,          /* another initialization is under way */
     VERDICT_BAD_ALIGNMENT, /* 0 or not a power of two */
-    VERDICT_BAD_NAME,      /* longer than a module's name may be */
+    VERDICT_BAD_NAME,      /* no name, or longer than one may be */
     VERDICT_NAME_TAKEN,    /* another module has that name */
     VERDICT_NO_MODULE,     /* no module has that name */
     VERDICT_NO_ID,         /* as many modules as ids */
@@ -184,8 +184,8 @@ static inline struct dmheap_block* heap_detach_prev(struct dmheap_ctx* ctx,
 
 /*
  * Does the block at granule `index` end where another block or the untouched end may begin, with
- * no live block in between? Then *is_live tells what the live map
- * says of that place.
+ * no live block in between? Then *is_live says whether that place is a live one. Up to 31
+ * granules, one window of the live map answers both.
  */
 static inline bool heap_find_end(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
                                  uintptr_t index, bool* is_live)
@@ -371,7 +371,10 @@ static inline struct dmheap_block* heap_take_larger(struct dmheap_ctx* ctx, uint
     return block;
 }
 
-/* Allocate `need` bytes at a granule's alignment. NULL: nothing serves, or *damaged is a class. */
+/*
+ * Allocate `need` bytes at a granule's alignment. NULL: nothing serves, or *damaged is a class by
+ * now, which the caller gives up before the next try.
+ */
 static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, dmheap_word need,
                                              dmheap_word owner, uintptr_t* damaged)
 {

@@ -92,7 +92,7 @@ static inline void* record_at(const struct dmheap_ctx* ctx, dmheap_word offset)
 
 /* ---- ids --------------------------------------------------------------------- */
 
-/* Group g has the ids from 8 * 2^g - 8 to 8 * 2^(g + 1) - 9; no group there is has a wrong one. */
+/* Group g has the ids from 8 * 2^g - 8 to 8 * 2^(g + 1) - 9; a wrong id leads to no group there is. */
 static inline unsigned record_group_of(dmheap_word id)
 {
     return bits_highest_32((uint32_t)id + RECORD_GROUP) - RECORD_GROUP_LOG2;

@@ -140,6 +140,50 @@ static void a_log_line_may_itself_allocate(void** state)
     assert_true(heap_is_empty());
 }
 
+/* A heap with one free block of `size` bytes whose links its former owner wrote over. */
+static void open_damaged(size_t size)
+{
+    heap_open(8 * KIB, 8);
+    void* stale = dmheap_malloc(size, NULL);
+    assert_non_null(dmheap_malloc(20, NULL));
+    dmheap_free(stale, true);
+    expect_silence();
+    memset(stale, 0xEE, 2 * WORD);
+}
+
+/* The call is served from elsewhere, the next one no longer meets the damage. */
+static void a_call_that_meets_overwritten_free_memory_logs_one_error(void** state)
+{
+    (void)state;
+    open_damaged(100);
+    assert_non_null(dmheap_malloc(100, NULL));
+    expect_error();
+    assert_non_null(dmheap_malloc(100, NULL));
+    expect_silence();
+    arenas_release();
+
+    open_damaged(100);
+    assert_non_null(dmheap_aligned_alloc(16, 90, "app"));
+    expect_error();
+    arenas_release();
+
+    open_damaged(1000);
+    assert_true(dmheap_register_module("app"));
+    check_log(1, 0, 1, NULL, __FILE__, __LINE__);
+}
+
+static void free_blocks_that_were_overwritten_are_lost_until_init(void** state)
+{
+    (void)state;
+    open_damaged(100);
+    assert_non_null(dmheap_malloc(100, NULL));
+    expect_error();
+    unsigned char* buffer = test_heap.buffer;
+    assert_true(heap_start(buffer, 8 * KIB, 8));
+    expect_info();
+    assert_true(heap_is_empty());
+}
+
 static void a_name_is_text_of_1_to_63_characters(void** state)
 {
     (void)state;
@@ -1403,6 +1447,8 @@ int main(void)
     const struct CMUnitTest common[] = {
         heap_case(a_constant_call_takes_the_lock_once_or_twice),
         heap_case(a_log_line_may_itself_allocate),
+        heap_case(a_call_that_meets_overwritten_free_memory_logs_one_error),
+        heap_case(free_blocks_that_were_overwritten_are_lost_until_init),
         heap_case(a_name_is_text_of_1_to_63_characters),
         heap_case(names_are_compared_exactly),
         heap_case(a_name_is_copied),
