@@ -6,33 +6,9 @@
  * After each step the whole heap is proven. Where something fails or is undone, the census and
  * the untouched end are compared with what they were.
  */
-#include "heap_test.h"
-
-#define GRANULE     ((dmheap_word)DMHEAP_GRANULE_MIN)
-#define FIRST_GROUP (RECORD_GROUP - (unsigned)OWNER_MODULES) /* modules that fit in group 0 */
+#include "record_test.h"
 
 /* ---- helpers ---------------------------------------------------------------------------- */
-
-static void open_heap(size_t size)
-{
-    heap_open(size, DMHEAP_GRANULE_MIN);
-}
-
-static struct record* create(const char* name)
-{
-    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-    struct record* record = record_create(test_heap.ctx, name, &verdict);
-    assert_non_null(record);
-    assert_int_equal(verdict, VERDICT_NO_MEMORY);
-    return record;
-}
-
-static void create_many(unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        (void)create(numbered_name(i));
-    }
-}
 
 static unsigned char* make_for(size_t size, const char* name)
 {
@@ -65,52 +41,7 @@ static dmheap_word owner_of(const void* ptr)
     return block_owner(block_of(ptr));
 }
 
-static unsigned modules(void)
-{
-    return test_heap.ctx->modules == 0 ? 0 : record_table(test_heap.ctx)->modules;
-}
-
-/* What must be as before: how much of everything there is. */
-struct state {
-    struct heap_census census;
-    dmheap_word top;
-    unsigned modules;
-};
-
-static struct state state_now(void)
-{
-    struct state now;
-    memset(&now, 0, sizeof(now));
-    now.census = heap_verify();
-    now.top = test_heap.ctx->top;
-    now.modules = modules();
-    return now;
-}
-
-static void expect_state(const struct state* before)
-{
-    const struct state now = state_now();
-    assert_memory_equal(&now.census, &before->census, sizeof(now.census));
-    assert_int_equal(now.top, before->top);
-    assert_int_equal(now.modules, before->modules);
-}
-
-/* Leave `bytes` of the untouched end. */
-static void leave(dmheap_word bytes)
-{
-    const dmheap_word all = test_heap.ctx->end - test_heap.ctx->top;
-    assert_non_null(heap_take_top(test_heap.ctx, all - bytes, 1, OWNER_NOBODY));
-}
-
 /* ---- creation that fails ------------------------------------------------------------------------ */
-
-/* What a case tries to do in a heap that is nearly full; NULL if it failed. */
-typedef const void* (*attempt)(enum dmheap_verdict* verdict);
-
-static const void* attempt_create(enum dmheap_verdict* verdict)
-{
-    return record_create(test_heap.ctx, "newcomer", verdict);
-}
 
 static const void* attempt_alloc(enum dmheap_verdict* verdict)
 {
@@ -122,53 +53,14 @@ static const void* attempt_aligned(enum dmheap_verdict* verdict)
     return module_alloc(test_heap.ctx, 64, 50, "newcomer", verdict);
 }
 
-/* How many allocations `act` makes when it succeeds, beside `known` modules. */
-static size_t blocks_of(attempt act, unsigned known)
-{
-    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-    open_heap(16 * KIB);
-    create_many(known);
-    const size_t before = heap_verify().live_blocks;
-    assert_non_null(act(&verdict));
-    const size_t blocks = heap_verify().live_blocks - before;
-    arenas_release();
-    return blocks;
-}
-
-/* With any number of bytes left it either works, or all is as before. */
-static void expect_all_or_nothing(attempt act, unsigned known)
-{
-    bool worked = false;
-    bool failed = false;
-    for (dmheap_word bytes = 0; !worked; bytes += GRANULE) {
-        enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-        open_heap(16 * KIB);
-        create_many(known);
-        leave(bytes);
-        const struct state before = state_now();
-        worked = act(&verdict) != NULL;
-        if (worked) {
-            forget("newcomer");
-        } else {
-            assert_int_equal(verdict, VERDICT_NO_MEMORY);
-            assert_null(record_find(test_heap.ctx, "newcomer"));
-            failed = true;
-        }
-        expect_state(&before);
-        arenas_release();
-        assert_true(bytes < 4 * KIB);
-    }
-    assert_true(failed);
-}
-
 static void a_first_module_is_made_as_a_whole_or_not_at_all(void** state)
 {
     (void)state;
     assert_int_equal(blocks_of(attempt_create, 0), 2);
     assert_int_equal(blocks_of(attempt_alloc, 0), 3);
-    expect_all_or_nothing(attempt_create, 0);
-    expect_all_or_nothing(attempt_alloc, 0);
-    expect_all_or_nothing(attempt_aligned, 0);
+    expect_all_or_nothing(attempt_create, 0, forget);
+    expect_all_or_nothing(attempt_alloc, 0, forget);
+    expect_all_or_nothing(attempt_aligned, 0, forget);
 }
 
 static void a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all(void** state)
@@ -176,9 +68,9 @@ static void a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all(void** stat
     (void)state;
     assert_int_equal(blocks_of(attempt_create, FIRST_GROUP), 2);
     assert_int_equal(blocks_of(attempt_alloc, FIRST_GROUP), 3);
-    expect_all_or_nothing(attempt_create, FIRST_GROUP);
-    expect_all_or_nothing(attempt_alloc, FIRST_GROUP);
-    expect_all_or_nothing(attempt_aligned, FIRST_GROUP);
+    expect_all_or_nothing(attempt_create, FIRST_GROUP, forget);
+    expect_all_or_nothing(attempt_alloc, FIRST_GROUP, forget);
+    expect_all_or_nothing(attempt_aligned, FIRST_GROUP, forget);
 }
 
 static void one_more_module_is_made_as_a_whole_or_not_at_all(void** state)
@@ -186,9 +78,9 @@ static void one_more_module_is_made_as_a_whole_or_not_at_all(void** state)
     (void)state;
     assert_int_equal(blocks_of(attempt_create, 2), 1);
     assert_int_equal(blocks_of(attempt_alloc, 2), 2);
-    expect_all_or_nothing(attempt_create, 2);
-    expect_all_or_nothing(attempt_alloc, 2);
-    expect_all_or_nothing(attempt_aligned, 2);
+    expect_all_or_nothing(attempt_create, 2, forget);
+    expect_all_or_nothing(attempt_alloc, 2, forget);
+    expect_all_or_nothing(attempt_aligned, 2, forget);
 }
 
 /* The same where holes of other sizes are left instead of the end. */
