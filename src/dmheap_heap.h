@@ -36,13 +36,6 @@ enum dmheap_verdict {
 
 /* ---- creation ---------------------------------------------------------------- */
 
-/*
- * A buffer above this is certainly too large: its live map takes far less than half of it. Up to
- * this, no sum of sizes leaves a word's range.
- */
-#define HEAP_SIZE_MAX \
-    ((size_t)(PTRDIFF_MAX / 2 > BLOCK_SIZE_MASK ? BLOCK_SIZE_MASK * 2 : PTRDIFF_MAX))
-
 /* Where everything of a heap goes, computed before the first byte is written. */
 struct heap_plan {
     uintptr_t base; /* the context's address */
@@ -74,11 +67,20 @@ static inline dmheap_word heap_shift(dmheap_word granule)
 }
 
 /*
- * Lay a heap out in `size` bytes at `buffer`: VERDICT_OK, or why there can be none. What is
- * laid out serves at least one block of the default alignment.
+ * A buffer above this is certainly too large: its live map takes far less than half of it. Up to
+ * this, no sum of sizes leaves a word's range.
  */
-static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const void* buffer,
-                                               size_t size, size_t alignment)
+#define HEAP_SIZE_MAX \
+    ((size_t)(PTRDIFF_MAX / 2 > BLOCK_SIZE_MASK ? BLOCK_SIZE_MASK * 2 : PTRDIFF_MAX))
+
+static inline bool heap_is_too_large(size_t size)
+{
+    return size > HEAP_SIZE_MAX;
+}
+
+/* Is this a buffer at all, and a default alignment? */
+static inline enum dmheap_verdict heap_check_buffer(const void* buffer, size_t size,
+                                                    size_t alignment)
 {
     if (buffer == NULL || size == 0 || size > UINTPTR_MAX - (uintptr_t)buffer) {
         return VERDICT_BAD_BUFFER;
@@ -86,20 +88,45 @@ static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const voi
     if (!bits_is_power_of_two(alignment)) {
         return VERDICT_BAD_ALIGNMENT;
     }
-    if (size > HEAP_SIZE_MAX) {
+    return heap_is_too_large(size) ? VERDICT_TOO_LARGE : VERDICT_OK;
+}
+
+/* The granule of a heap with that default alignment. */
+static inline size_t heap_granule(size_t alignment)
+{
+    const size_t granule = alignment < DMHEAP_GRANULE_MIN ? DMHEAP_GRANULE_MIN : alignment;
+    return granule < DMHEAP_GRANULE_MAX ? granule : DMHEAP_GRANULE_MAX;
+}
+
+/* Does what is laid out serve one block of the default alignment, and fit a header? */
+static inline enum dmheap_verdict heap_check_plan(const struct heap_plan* plan)
+{
+    if (plan->end < plan->first || plan->end <= plan->alignment) {
+        return VERDICT_TOO_SMALL;
+    }
+    if (plan->end - plan->first > BLOCK_SIZE_MASK) {
         return VERDICT_TOO_LARGE;
     }
-    size_t granule = alignment < DMHEAP_GRANULE_MIN ? DMHEAP_GRANULE_MIN : alignment;
-    if (granule > DMHEAP_GRANULE_MAX) {
-        granule = DMHEAP_GRANULE_MAX;
+    const struct dmheap_ctx* ctx = (const struct dmheap_ctx*)plan->base;
+    const dmheap_word gap = heap_gap(ctx_block(ctx, (uintptr_t)plan->first), plan->alignment);
+    return plan->end - plan->first < gap + BLOCK_MIN_BYTES ? VERDICT_TOO_SMALL : VERDICT_OK;
+}
+
+/* Lay a heap out in `size` bytes at `buffer`: VERDICT_OK, or why there can be none. */
+static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const void* buffer,
+                                               size_t size, size_t alignment)
+{
+    const enum dmheap_verdict verdict = heap_check_buffer(buffer, size, alignment);
+    if (verdict != VERDICT_OK) {
+        return verdict;
     }
+    const size_t granule = heap_granule(alignment);
     const uintptr_t base = bits_round_up((uintptr_t)buffer, granule);
     const size_t lost = (size_t)(base - (uintptr_t)buffer);
     if (size < lost + granule || alignment >= size) {
         return VERDICT_TOO_SMALL;
     }
     const size_t usable = (size - lost) & ~(granule - 1);
-
     const struct dmheap_ctx probe = {.granule_shift = heap_shift((dmheap_word)granule)};
     plan->base = base;
     plan->granule = (dmheap_word)granule;
@@ -112,15 +139,7 @@ static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const voi
                       (uintptr_t)(plan->live + plan->live_bytes + DMHEAP_WORD_BYTES), granule) -
                   DMHEAP_WORD_BYTES;
     plan->end = (dmheap_word)usable - DMHEAP_WORD_BYTES;
-    if (plan->end < plan->first || plan->end <= plan->alignment) {
-        return VERDICT_TOO_SMALL;
-    }
-    if (plan->end - plan->first > BLOCK_SIZE_MASK) {
-        return VERDICT_TOO_LARGE;
-    }
-    const dmheap_word gap =
-        heap_gap(ctx_block((struct dmheap_ctx*)base, (uintptr_t)plan->first), plan->alignment);
-    return plan->end - plan->first < gap + BLOCK_MIN_BYTES ? VERDICT_TOO_SMALL : VERDICT_OK;
+    return heap_check_plan(plan);
 }
 
 static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
