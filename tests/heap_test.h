@@ -180,14 +180,7 @@ static struct {
 /* Where the heap in `buffer` has its context. */
 static inline struct dmheap_ctx* heap_context(void* buffer, size_t alignment)
 {
-    size_t granule = alignment;
-    if (granule < DMHEAP_GRANULE_MIN) {
-        granule = DMHEAP_GRANULE_MIN;
-    }
-    if (granule > DMHEAP_GRANULE_MAX) {
-        granule = DMHEAP_GRANULE_MAX;
-    }
-    return (struct dmheap_ctx*)bits_round_up((uintptr_t)buffer, granule);
+    return (struct dmheap_ctx*)bits_round_up((uintptr_t)buffer, heap_granule(alignment));
 }
 
 /* Start the library's heap in `buffer` and look at that one from now on. */

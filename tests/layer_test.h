@@ -14,7 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "dmheap_ctx.h"
+#include "dmheap_live.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -36,7 +36,7 @@ static inline uint32_t layer_random(void)
 static inline struct dmheap_ctx* layer_ctx_make(unsigned granule_shift, size_t granules)
 {
     const size_t bytes = granules << granule_shift;
-    const size_t map_bytes = granules / 32 * 4 + 8;
+    const size_t map_bytes = (size_t)live_map_bytes((dmheap_word)granules);
     struct dmheap_ctx* ctx = calloc(1, bytes);
     assert_non_null(ctx);
     assert_true(bytes > LAYER_LIVE + map_bytes + 64);
