@@ -185,10 +185,10 @@ void dmheap_unregister_module(const char* module_name)
     DMHEAP_PORT_LOG_INFO("dmheap: Module %s unregistered successfully.\n", name);
 }
 
-static DMHEAP_NOINLINE void* allocate(size_t alignment, size_t size, const char* module_name)
+/* Allocate in every case, report, and release the lock, which is held. */
+static DMHEAP_NOINLINE void* finish_malloc(size_t alignment, size_t size, const char* module_name)
 {
     enum dmheap_verdict failure = VERDICT_NO_MEMORY;
-    dmheap_port_lock();
     const struct dmheap_block* block =
         module_alloc(default_heap, alignment, size, module_name, &failure);
     const enum dmheap_verdict verdict = settle(block != NULL ? VERDICT_OK : failure);
@@ -199,13 +199,38 @@ static DMHEAP_NOINLINE void* allocate(size_t alignment, size_t size, const char*
     return block != NULL ? block_payload(block) : NULL;
 }
 
-/* Two holds where the short path does not serve: with the rest out of line, it saves no registers. */
-DMHEAP_HOT void* dmheap_malloc(size_t size, const char* module_name)
+/* The short path for the module found last. */
+static DMHEAP_NOINLINE DMHEAP_HOT void* malloc_named(size_t size, const char* module_name)
 {
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc_fast(default_heap, size, module_name);
+    const struct dmheap_block* block = module_alloc_hinted(default_heap, size, module_name);
+    if (DMHEAP_UNLIKELY(block == NULL)) {
+        return finish_malloc(1, size, module_name);
+    }
     dmheap_port_unlock();
-    return DMHEAP_LIKELY(block != NULL) ? block_payload(block) : allocate(1, size, module_name);
+    return block_payload(block);
+}
+
+/*
+ * Short paths: what they do not serve goes on out of line, with the lock held. So they need no
+ * registers but those that a call may destroy anyway.
+ */
+DMHEAP_HOT void* dmheap_malloc(size_t size, const char* module_name)
+{
+    if (!DMHEAP_SHORT_PATHS) {
+        dmheap_port_lock();
+        return finish_malloc(1, size, module_name);
+    }
+    if (module_name != NULL) {
+        return malloc_named(size, module_name);
+    }
+    dmheap_port_lock();
+    const struct dmheap_block* block = heap_alloc_fast(default_heap, size, OWNER_NOBODY);
+    if (DMHEAP_UNLIKELY(block == NULL)) {
+        return finish_malloc(1, size, NULL);
+    }
+    dmheap_port_unlock();
+    return block_payload(block);
 }
 
 void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_name)
@@ -214,11 +239,13 @@ void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_nam
         report_request(VERDICT_BAD_ALIGNMENT, size, module_name);
         return NULL;
     }
-    return allocate(alignment, size, module_name);
+    dmheap_port_lock();
+    return finish_malloc(alignment, size, module_name);
 }
 
 /* Copy a block to its new place, without the lock, and let the old one go. */
-static void* finish_realloc(const struct module_move* move, unsigned epoch, const void* ptr)
+static DMHEAP_NOINLINE DMHEAP_HOT void* finish_realloc(const struct module_move* move,
+                                                       unsigned epoch, const void* ptr)
 {
     void* moved = block_payload(move->to);
     memcpy(moved, ptr, (size_t)move->bytes);
@@ -232,12 +259,12 @@ static void* finish_realloc(const struct module_move* move, unsigned epoch, cons
     return verdict != VERDICT_GONE ? moved : NULL;
 }
 
-void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+DMHEAP_HOT void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
 {
     if (ptr == NULL) {
         return dmheap_malloc(size, module_name);
     }
-    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    struct module_move move;
     dmheap_port_lock();
     const unsigned epoch = epoch_now;
     const enum dmheap_verdict outcome = module_resize(default_heap, ptr, size, &move);
@@ -253,18 +280,44 @@ void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
     return is_served ? ptr : NULL;
 }
 
+/* Free in every case, report, and release the lock, which is held. */
+static DMHEAP_NOINLINE void finish_free(void* ptr, bool is_taken)
+{
+    if (is_taken) {
+        live_restore(default_heap, ptr);
+    }
+    const enum dmheap_verdict verdict = module_free(default_heap, ptr);
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK) && ptr != NULL) {
+        report_pointer(verdict, "free", ptr);
+    }
+}
+
+/* The short path for a module's block, which live_take took; the lock is held. */
+static DMHEAP_NOINLINE DMHEAP_HOT void free_owned(void* ptr, uintptr_t index, uintptr_t behind)
+{
+    if (DMHEAP_UNLIKELY(!module_free_owned(default_heap, ptr, index, behind))) {
+        finish_free(ptr, true);
+        return;
+    }
+    dmheap_port_unlock();
+}
+
 /* The heap merges at once in either case; docs/DESIGN.md tells what deferring costs. */
 DMHEAP_HOT void dmheap_free(void* ptr, bool concatenate)
 {
+    uintptr_t index;
+    uintptr_t behind;
     (void)concatenate;
-    if (ptr == NULL) {
-        return;
-    }
     dmheap_port_lock();
-    const enum dmheap_verdict verdict = module_free(default_heap, ptr);
-    dmheap_port_unlock();
-    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
-        report_pointer(verdict, "free", ptr);
+    if (!DMHEAP_SHORT_PATHS || DMHEAP_UNLIKELY(!live_take(default_heap, ptr, &index, &behind))) {
+        finish_free(ptr, false);
+    } else if (block_owner(block_of(ptr)) != OWNER_NOBODY) {
+        free_owned(ptr, index, behind);
+    } else if (DMHEAP_UNLIKELY(!heap_release(default_heap, block_of(ptr), index, behind))) {
+        finish_free(ptr, true);
+    } else {
+        dmheap_port_unlock();
     }
 }
 

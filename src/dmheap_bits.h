@@ -79,6 +79,13 @@ static inline unsigned bits_highest_32(uint32_t value)
 #define bits_highest_32 bits_highest_portable
 #endif
 
+/* The lowest set bit of an address; `value` is not 0. */
+static inline unsigned bits_lowest_word(uintptr_t value)
+{
+    const uint32_t lower = (uint32_t)value;
+    return lower != 0 ? bits_lowest(lower) : 32U + bits_lowest((uint32_t)((uint64_t)value >> 32));
+}
+
 /* The same for a word of either width; `value` is not 0. */
 static inline unsigned bits_highest(dmheap_word value)
 {

@@ -33,7 +33,7 @@
     (BLOCK_OWNER_SHIFT < (int)sizeof(uintptr_t) * 8 - 1 ? BLOCK_OWNER_SHIFT \
                                                         : (int)sizeof(uintptr_t) * 8 - 1)
 #define BLOCK_SIZE_MASK ((((dmheap_word)1 << BLOCK_SIZE_BITS) - 1) & ~(DMHEAP_WORD_BYTES - 1))
-#define BLOCK_MIN_BYTES (DMHEAP_WORD_BYTES * 4) /* header, two links, footer */
+#define BLOCK_MIN_BYTES (sizeof(dmheap_word) * 4) /* header, two links, footer */
 
 #define OWNER_FREE    ((dmheap_word)0)
 #define OWNER_HEAP    ((dmheap_word)1)
@@ -41,9 +41,9 @@
 #define OWNER_MODULES ((dmheap_word)3) /* the first id that a module gets */
 #define OWNER_COUNT   ((dmheap_word)1 << BLOCK_OWNER_BITS)
 
-static inline dmheap_word block_size(const struct dmheap_block* block)
+static inline uintptr_t block_size(const struct dmheap_block* block)
 {
-    return block->header & BLOCK_SIZE_MASK;
+    return (uintptr_t)(block->header & BLOCK_SIZE_MASK);
 }
 
 static inline dmheap_word block_owner(const struct dmheap_block* block)
@@ -53,7 +53,7 @@ static inline dmheap_word block_owner(const struct dmheap_block* block)
 
 static inline bool block_is_free(const struct dmheap_block* block)
 {
-    return block_owner(block) == OWNER_FREE;
+    return block->header < (dmheap_word)1 << BLOCK_OWNER_SHIFT;
 }
 
 static inline void block_set_owner(struct dmheap_block* block, dmheap_word owner)
@@ -73,9 +73,9 @@ static inline struct dmheap_block* block_of(const void* payload)
     return (struct dmheap_block*)((uintptr_t)payload - sizeof(dmheap_word));
 }
 
-static inline struct dmheap_block* block_at(const struct dmheap_block* block, dmheap_word bytes)
+static inline struct dmheap_block* block_at(const struct dmheap_block* block, uintptr_t bytes)
 {
-    return (struct dmheap_block*)((uintptr_t)block + (uintptr_t)bytes);
+    return (struct dmheap_block*)((uintptr_t)block + bytes);
 }
 
 static inline struct dmheap_block* block_next(const struct dmheap_block* block)
@@ -96,17 +96,17 @@ static inline struct dmheap_block* block_prev(const struct dmheap_block* block)
 }
 
 /* Write the tags of a free block of `size` bytes: [ size ][ .. ][ size ]. */
-static inline void block_tag_free(struct dmheap_block* block, dmheap_word size)
+static inline void block_tag_free(struct dmheap_block* block, uintptr_t size)
 {
-    DMHEAP_ASSERT((size & ~BLOCK_SIZE_MASK) == 0 && size >= BLOCK_MIN_BYTES);
-    block->header = size;
-    ((dmheap_word*)block_at(block, size))[-1] = size;
+    DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0 && size >= BLOCK_MIN_BYTES);
+    block->header = (dmheap_word)size;
+    ((dmheap_word*)block_at(block, size))[-1] = (dmheap_word)size;
 }
 
 /* Bytes that a client may use. */
-static inline dmheap_word block_capacity(const struct dmheap_block* block)
+static inline uintptr_t block_capacity(const struct dmheap_block* block)
 {
-    return block_size(block) - DMHEAP_WORD_BYTES;
+    return block_size(block) - sizeof(dmheap_word);
 }
 
 /* Where an over-aligned block keeps log2 of its alignment: its last byte. */

@@ -34,11 +34,12 @@ struct heap_census {
 static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap_census* census)
 {
     bool prev_free = false;
+    bool next_is_live;
     uintptr_t index = 0;
     dmheap_word offset = ctx->first;
     while (offset < ctx->top) {
         const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
-        const dmheap_word size = block_size(block);
+        const dmheap_word size = (dmheap_word)block_size(block);
         CHECK(size >= BLOCK_MIN_BYTES && size % ctx->granule == 0 && size <= ctx->top - offset);
         CHECK(((block->header & BLOCK_PREV_FREE) != 0) == prev_free);
         const uintptr_t start = live_index(ctx, block_payload(block));
@@ -50,7 +51,7 @@ static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap
         prev_free = block_is_free(block);
         if (prev_free) {
             CHECK(block->header == size);
-            CHECK(heap_is_free(block, BLOCK_MIN_BYTES, ctx->top - offset));
+            CHECK(heap_is_free(block, ctx->top - offset));
             CHECK(offset + size < ctx->top);
             census->free_blocks++;
             census->free_bytes += (size_t)size;
@@ -58,7 +59,7 @@ static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap
                 census->largest_free = (size_t)size;
             }
         } else {
-            CHECK(heap_is_whole(ctx, block));
+            CHECK(heap_is_whole(ctx, block, (uintptr_t)size, &next_is_live));
             CHECK(heap_alignment(ctx, block) != 0);
             census->live_blocks++;
             census->live_bytes += (size_t)size;
@@ -81,9 +82,13 @@ static inline const char* check_index(const struct dmheap_ctx* ctx,
     const dmheap_word classes =
         (ctx->live - (dmheap_word)offsetof(struct dmheap_ctx, bin)) / DMHEAP_WORD_BYTES;
     size_t listed = 0;
+    CHECK(ctx->suspect == 0);
+    CHECK((ctx->rows & 1) == 0);
+    for (unsigned row = 1; row < DMHEAP_INDEX_ROWS; row++) {
+        CHECK((ctx->rows >> row & 1) == (ctx->row[row] != 0));
+    }
     for (uintptr_t size_class = 0; size_class < DMHEAP_INDEX_ROWS * 32; size_class++) {
         const bool marked = (ctx->row[size_class / 32] >> (size_class % 32) & 1) != 0;
-        CHECK(!marked || (ctx->rows >> (size_class / 32) & 1) != 0);
         CHECK(marked == (size_class < classes && ctx->bin[size_class] != 0));
         dmheap_word prev = (dmheap_word)index_bin_as_block(size_class);
         dmheap_word offset = size_class < classes ? ctx->bin[size_class] : 0;
@@ -117,7 +122,7 @@ static inline size_t check_count_blocks(const struct dmheap_ctx* ctx, dmheap_wor
     for (dmheap_word at = ctx->first; at < ctx->top;) {
         const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)at);
         blocks += block_owner(block) == owner;
-        at += block_size(block);
+        at += (dmheap_word)block_size(block);
     }
     return blocks;
 }
@@ -139,7 +144,7 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
         CHECK(record_find_measured(ctx, &name) == record);
         *named += 1;
     }
-    CHECK(ctx->hint_module != offset || has_name);
+    CHECK(ctx->hint_module != offset || (has_name && ctx->hint_id == id));
     const size_t blocks = check_count_blocks(ctx, id);
     CHECK(record->references == has_name + blocks);
     *module_blocks += blocks;
@@ -242,6 +247,7 @@ static inline const char* heap_check(const struct dmheap_ctx* ctx, struct heap_c
 {
     const struct heap_census nothing = {0};
     *census = nothing;
+    CHECK(ctx->hint_module != 0 || ctx->hint_id == OWNER_NOBODY);
     CHECK(ctx->first <= ctx->top && ctx->top <= ctx->end);
     CHECK((ctx->first + DMHEAP_WORD_BYTES) % ctx->granule == 0);
     const char* fault = check_blocks(ctx, census);

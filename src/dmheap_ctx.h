@@ -26,9 +26,10 @@
 
 /*
  * A block, seen from its header. The links are there only while it is free; a
- * live block's payload begins where `next` is.
+ * live block's payload begins where `next` is. It may alias, as its words may: a
+ * bin of the context is taken for a block, too.
  */
-struct dmheap_block {
+struct DMHEAP_MAY_ALIAS dmheap_block {
     dmheap_word header;
     dmheap_word next;
     dmheap_word prev;
@@ -38,8 +39,9 @@ struct dmheap_block {
 #define DMHEAP_INDEX_ROWS (DMHEAP_HEADER_BYTES == 4 ? 6U : 14U)
 
 struct dmheap_ctx {
-    struct dmheap_block nil;   /* "no block": takes the harmless writes at the ends of lists */
+    dmheap_word size_mask;     /* of a header: the bits that are the block's size */
     dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
+    dmheap_word round;         /* what to add to a request before size_mask rounds it up */
     dmheap_word granule;       /* bytes, a power of two */
     dmheap_word granule_shift; /* log2(granule) */
     dmheap_word granules;      /* end of the heap, in granules: bound of every pointer's index */
@@ -47,14 +49,14 @@ struct dmheap_ctx {
     dmheap_word first;         /* the first block */
     dmheap_word top;           /* where the untouched end begins; no header stands here */
     dmheap_word end;           /* top == end: nothing untouched is left; one word follows */
-    dmheap_word link_limit;    /* a link below this leads to a block inside the buffer */
     dmheap_word alignment;     /* default alignment of payloads, at least a granule */
     dmheap_word modules;       /* the module table, none before the first module */
+    dmheap_word suspect;       /* not 0: a class whose list was found damaged just now */
     dmheap_word damage;        /* not 0: a free list was given up, and nobody was told yet */
-    dmheap_word hint_module;   /* the record found last ... */
-    dmheap_word hint_id;       /* ... its id ... */
+    dmheap_word hint_module;   /* the record found last, 0: none ... */
+    dmheap_word hint_id;       /* ... its id, or no module's ... */
     uint32_t hint_name;        /* ... and the low bits of the name pointer it was found by */
-    uint32_t rows;             /* bit r is set while row[r] is not 0, and for a while after */
+    uint32_t rows;             /* bit r is set while row[r] is not 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     dmheap_word bin[];               /* the first free block of each class */
 };

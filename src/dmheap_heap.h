@@ -51,10 +51,10 @@ struct heap_plan {
  * Bytes to leave in front of `block` so that its payload is aligned: none, or enough
  * for a free block. At most alignment + BLOCK_MIN_BYTES - granule.
  */
-static inline dmheap_word heap_gap(const struct dmheap_block* block, dmheap_word alignment)
+static inline uintptr_t heap_gap(const struct dmheap_block* block, uintptr_t alignment)
 {
     DMHEAP_ASSERT(bits_is_power_of_two((size_t)alignment));
-    const dmheap_word gap = (dmheap_word)(0 - (uintptr_t)block_payload(block)) & (alignment - 1);
+    const uintptr_t gap = (0 - (uintptr_t)block_payload(block)) & (alignment - 1);
     if (gap == 0 || gap >= BLOCK_MIN_BYTES) {
         return gap;
     }
@@ -108,7 +108,8 @@ static inline enum dmheap_verdict heap_check_plan(const struct heap_plan* plan)
         return VERDICT_TOO_LARGE;
     }
     const struct dmheap_ctx* ctx = (const struct dmheap_ctx*)plan->base;
-    const dmheap_word gap = heap_gap(ctx_block(ctx, (uintptr_t)plan->first), plan->alignment);
+    const uintptr_t gap =
+        heap_gap(ctx_block(ctx, (uintptr_t)plan->first), (uintptr_t)plan->alignment);
     return plan->end - plan->first < gap + BLOCK_MIN_BYTES ? VERDICT_TOO_SMALL : VERDICT_OK;
 }
 
@@ -131,9 +132,10 @@ static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const voi
     plan->base = base;
     plan->granule = (dmheap_word)granule;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
-    plan->live =
-        (dmheap_word)(offsetof(struct dmheap_ctx, bin) +
-                      (index_class(&probe, (dmheap_word)usable) + 1) * sizeof(dmheap_word));
+    plan->live = (dmheap_word)bits_round_up(offsetof(struct dmheap_ctx, bin) +
+                                                (index_class(&probe, (uintptr_t)usable) + 1) *
+                                                    sizeof(dmheap_word),
+                                            sizeof(uintptr_t));
     plan->live_bytes = live_map_bytes((dmheap_word)(usable / granule));
     plan->first = (dmheap_word)bits_round_up(
                       (uintptr_t)(plan->live + plan->live_bytes + DMHEAP_WORD_BYTES), granule) -
@@ -146,6 +148,8 @@ static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
 {
     struct dmheap_ctx* ctx = (struct dmheap_ctx*)plan->base;
     memset(ctx, 0, (size_t)(plan->live + plan->live_bytes));
+    ctx->size_mask = BLOCK_SIZE_MASK & (0 - plan->granule);
+    ctx->round = DMHEAP_WORD_BYTES + plan->granule - 1;
     ctx->granule = plan->granule;
     ctx->granule_shift = heap_shift(plan->granule);
     ctx->granules = (plan->end + DMHEAP_WORD_BYTES) >> (unsigned)ctx->granule_shift;
@@ -153,8 +157,8 @@ static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
     ctx->first = plan->first;
     ctx->top = plan->first;
     ctx->end = plan->end;
-    ctx->link_limit = plan->end - DMHEAP_WORD_BYTES;
     ctx->alignment = plan->alignment;
+    ctx->hint_id = OWNER_NOBODY;
     if (plan->alignment == plan->granule) {
         ctx->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
     }
@@ -164,117 +168,67 @@ static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
 /* ---- what must agree --------------------------------------------------------- */
 
 /*
- * Is this a free block of `least` to `most` bytes, by its tags: header and footer alike, and
- * nothing but a size? Nothing in the block is trusted.
+ * Is this a free block of `most` bytes at most, by its tags: header and footer alike, and nothing
+ * but a size? Nothing in the block is trusted; that it is large enough is the caller's to see.
  */
-static inline bool heap_is_free(const struct dmheap_block* block, dmheap_word least,
-                                dmheap_word most)
+static inline bool heap_is_free(const struct dmheap_block* block, dmheap_word most)
 {
     const dmheap_word size = block->header;
-    return (size & ~BLOCK_SIZE_MASK) == 0 && size >= least && size <= most &&
-           block_footer_before(block_at(block, size)) == size;
+    return size <= most && (size & (DMHEAP_WORD_BYTES - 1)) == 0 &&
+           block_footer_before(block_at(block, (uintptr_t)size)) == size;
+}
+
+/* Is there the free block, of *front bytes, that a live block's header announces in front of it? */
+static inline bool heap_is_free_before(const struct dmheap_ctx* ctx,
+                                       const struct dmheap_block* block, uintptr_t* front)
+{
+    *front = index_link(block_footer_before(block));
+    const uintptr_t offset = ctx_offset(ctx, block) - *front;
+    const struct dmheap_block* prev = ctx_block(ctx, offset);
+    return DMHEAP_LIKELY(offset < ctx->end && prev->header == (dmheap_word)*front) &&
+           index_is_linked(ctx, prev);
 }
 
 /* ---- merging and cutting ----------------------------------------------------- */
 
 /* Tag and list [block, block + size), between two live blocks of which the second knows. */
-static inline void heap_put(struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word size)
+static inline void heap_put(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size)
 {
     block_tag_free(block, size);
     index_insert(ctx, block, size);
 }
 
 /*
- * Unlink the free block that a live block's header announces in front of it. NULL: it is not
- * there, and nothing has changed.
+ * Unlink the free block of *more bytes that begins at `next`, where nothing is live. False, and
+ * nothing has changed: there is none.
  */
-static inline struct dmheap_block* heap_detach_prev(struct dmheap_ctx* ctx,
-                                                    const struct dmheap_block* block)
+static inline bool heap_detach_next(struct dmheap_ctx* ctx, const struct dmheap_block* next,
+                                    uintptr_t* more)
 {
-    const uintptr_t size = index_link(block_footer_before(block));
-    const uintptr_t offset = ctx_offset(ctx, block) - size;
-    struct dmheap_block* prev = ctx_block(ctx, offset);
-    if (DMHEAP_UNLIKELY(offset >= ctx->end || prev->header != (dmheap_word)size ||
-                        !index_remove(ctx, prev))) {
-        return NULL;
-    }
-    return prev;
-}
-
-/*
- * Does the block at granule `index` end where another block or the untouched end may begin, with
- * no live block in between? Then *is_live says whether that place is a live one. Up to 31
- * granules, one window of the live map answers both.
- */
-static inline bool heap_find_end(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
-                                 uintptr_t index, bool* is_live)
-{
-    const dmheap_word size = block_size(block);
-    const dmheap_word granules = size >> (unsigned)ctx->granule_shift;
-    if (DMHEAP_UNLIKELY((size & (ctx->granule - 1)) != 0)) {
+    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
+    if (DMHEAP_UNLIKELY(offset >= ctx->top || next->header < BLOCK_MIN_BYTES ||
+                        !heap_is_free(next, ctx->top - offset))) {
         return false;
     }
-    if (granules < 32) {
-        const uint64_t window = live_window(ctx, index);
-        *is_live = (window >> (unsigned)granules & 1) != 0;
-        return (window & ~(uint64_t)1 & (((uint64_t)1 << (unsigned)granules) - 1)) == 0;
-    }
-    const uintptr_t end = index + (uintptr_t)granules;
-    if (granules > ctx->granules || end > ctx->granules || !live_is_gap(ctx, index, end)) {
-        return false;
-    }
-    *is_live = live_test(ctx, end);
-    return true;
-}
-
-/*
- * Make [from, next) free memory and merge it with what is free behind it:
- *   [ from ][ live     [ from ][ untouched     [ from ][ free ][ live
- * False, and nothing changed: no block begins at `next`.
- */
-static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* from,
-                             struct dmheap_block* next, bool is_live)
-{
-    dmheap_word size = (dmheap_word)((uintptr_t)next - (uintptr_t)from);
-    if (is_live) {
-        if (DMHEAP_UNLIKELY(block_is_free(next))) {
-            return false;
-        }
-        next->header |= BLOCK_PREV_FREE;
-    } else {
-        const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
-        if (offset == ctx->top) {
-            ctx->top = (dmheap_word)ctx_offset(ctx, from);
-            return true;
-        }
-        if (DMHEAP_UNLIKELY(offset > ctx->top)) {
-            return false;
-        }
-        const dmheap_word behind = next->header;
-        if (DMHEAP_UNLIKELY(!heap_is_free(next, BLOCK_MIN_BYTES, ctx->top - offset) ||
-                            !index_remove(ctx, next))) {
-            return false;
-        }
-        size += behind;
-    }
-    heap_put(ctx, from, size);
-    return true;
+    *more = (uintptr_t)next->header;
+    return index_remove(ctx, next);
 }
 
 /* Make `block` a live one. */
-static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word size,
+static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
                               dmheap_word owner)
 {
-    DMHEAP_ASSERT((size & ~BLOCK_SIZE_MASK) == 0 && owner != OWNER_FREE && owner < OWNER_COUNT);
-    block->header = owner << BLOCK_OWNER_SHIFT | size;
+    DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
+    DMHEAP_ASSERT(owner != OWNER_FREE && owner < OWNER_COUNT);
+    block->header = owner << BLOCK_OWNER_SHIFT | (dmheap_word)size;
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
 /* Claim `need` bytes at the start of unlisted free memory:   [ need | rest ][ live | P ] */
-static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word size,
-                            dmheap_word need, dmheap_word owner)
+static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
+                            uintptr_t need, dmheap_word owner)
 {
-    const dmheap_word rest = size - need;
+    const uintptr_t rest = size - need;
     DMHEAP_ASSERT(size >= need);
     if (rest >= BLOCK_MIN_BYTES) {
         heap_put(ctx, block_at(block, need), rest);
@@ -287,47 +241,60 @@ static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, 
 
 /* ---- allocation -------------------------------------------------------------- */
 
-/* Bytes of a block for a payload of `size` bytes; the caller knows that the sum fits. */
-static inline dmheap_word heap_need(const struct dmheap_ctx* ctx, size_t size)
+/*
+ * After an allocation that found nothing: was that for a class whose list is damaged? Then this
+ * one is given up, and the caller tries again; once per class at most.
+ */
+static DMHEAP_NOINLINE bool heap_give_up(struct dmheap_ctx* ctx)
 {
-    const dmheap_word need =
-        ((dmheap_word)size + DMHEAP_WORD_BYTES + ctx->granule - 1) & (0 - ctx->granule);
-    return need < BLOCK_MIN_BYTES ? BLOCK_MIN_BYTES : need;
+    if (ctx->suspect == 0) {
+        return false;
+    }
+    index_abandon(ctx, (uintptr_t)ctx->suspect);
+    ctx->suspect = 0;
+    ctx->damage = 1;
+    return true;
+}
+
+/* Bytes of a block for a payload of `size` bytes; the caller knows that the sum fits. */
+static inline uintptr_t heap_need(const struct dmheap_ctx* ctx, size_t size)
+{
+    const uintptr_t need = ((uintptr_t)size + (uintptr_t)ctx->round) & (uintptr_t)ctx->size_mask;
+    return DMHEAP_LIKELY(need >= BLOCK_MIN_BYTES) ? need : BLOCK_MIN_BYTES;
 }
 
 /*
- * Unlink the first among a few blocks of a class that holds `need` aligned bytes. NULL: none does,
- * or *damaged is the class by now.
+ * Unlink the first among a few blocks of a class that holds `need` aligned bytes, *size in all.
+ * NULL: none does, or the class is suspect by now.
  */
 static inline struct dmheap_block* heap_detach_fit(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                   dmheap_word need, dmheap_word alignment,
-                                                   uintptr_t* damaged)
+                                                   uintptr_t need, uintptr_t alignment,
+                                                   unsigned looks, uintptr_t* size)
 {
     uintptr_t offset = (uintptr_t)ctx->bin[size_class];
-    for (unsigned looks = INDEX_LOOKS; looks != 0 && offset != 0; looks--) {
+    for (; looks != 0 && offset != 0; looks--) {
         struct dmheap_block* block = ctx_block(ctx, offset);
-        if (DMHEAP_UNLIKELY(offset >= ctx->top || !heap_is_free(block, BLOCK_MIN_BYTES,
-                                                                ctx->top - (dmheap_word)offset))) {
-            *damaged = size_class;
+        *size = (uintptr_t)block->header; /* once: unlinking forged links may write over it */
+        if (*size >= need + heap_gap(block, alignment)) {
+            if (DMHEAP_LIKELY(heap_is_free(block, ctx->top - (dmheap_word)offset)) &&
+                index_remove(ctx, block)) {
+                return block;
+            }
+            ctx->suspect = (dmheap_word)size_class;
             return NULL;
         }
-        const dmheap_word size = block->header;
-        if (size >= need + heap_gap(block, alignment)) {
-            if (DMHEAP_UNLIKELY(!index_remove(ctx, block))) {
-                *damaged = size_class;
-                return NULL;
-            }
-            block->header = size; /* proven above; unlinking forged links may have hit it */
-            return block;
-        }
         offset = index_link(block->next);
+        if (DMHEAP_UNLIKELY((dmheap_word)offset >= ctx->top)) {
+            ctx->suspect = (dmheap_word)size_class;
+            return NULL;
+        }
     }
     return NULL;
 }
 
 /* Make [front, block), behind a live block and in front of the live `block`, free memory. */
 static inline void heap_leave_gap(struct dmheap_ctx* ctx, struct dmheap_block* front,
-                                  struct dmheap_block* block, dmheap_word gap)
+                                  struct dmheap_block* block, uintptr_t gap)
 {
     if (gap != 0) {
         heap_put(ctx, front, gap);
@@ -336,31 +303,29 @@ static inline void heap_leave_gap(struct dmheap_ctx* ctx, struct dmheap_block* f
 }
 
 /* Claim `need` bytes of the untouched end, or NULL where it is too short. */
-static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, dmheap_word need,
-                                                 dmheap_word alignment, dmheap_word owner)
+static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, uintptr_t need,
+                                                 uintptr_t alignment, dmheap_word owner)
 {
     struct dmheap_block* front = ctx_block(ctx, (uintptr_t)ctx->top);
-    const dmheap_word gap = heap_gap(front, alignment);
-    if (need + gap > ctx->end - ctx->top) {
+    const uintptr_t gap = heap_gap(front, alignment);
+    if (DMHEAP_UNLIKELY((dmheap_word)(need + gap) > ctx->end - ctx->top)) {
         return NULL;
     }
     struct dmheap_block* block = block_at(front, gap);
-    ctx->top += gap + need;
+    ctx->top += (dmheap_word)(gap + need);
     heap_claim(ctx, block, need, owner);
     heap_leave_gap(ctx, front, block, gap);
     return block;
 }
 
-/* A block of exactly `need` bytes from its class, which has one. */
+/* A block of exactly `need` bytes from its class, which has one. NULL: the class is suspect. */
 static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                   dmheap_word need, dmheap_word owner,
-                                                   uintptr_t* damaged)
+                                                   uintptr_t need, dmheap_word owner)
 {
-    const dmheap_word offset = ctx->bin[size_class];
-    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
-    if (DMHEAP_UNLIKELY(offset > ctx->top - need || !live_is_granule(ctx, block_payload(block)) ||
-                        block->header != need || !index_remove_first(ctx, block, size_class))) {
-        *damaged = size_class;
+    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)ctx->bin[size_class]);
+    if (DMHEAP_UNLIKELY(block->header != (dmheap_word)need) ||
+        !index_remove_first(ctx, block, size_class)) {
+        ctx->suspect = (dmheap_word)size_class;
         return NULL;
     }
     block_at(block, need)->header &= ~BLOCK_PREV_FREE;
@@ -368,98 +333,116 @@ static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintp
     return block;
 }
 
-/* From the first class that has blocks, all of which are large enough; else the untouched end. */
-static inline struct dmheap_block* heap_take_larger(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                    dmheap_word need, dmheap_word owner,
-                                                    uintptr_t* damaged)
+/*
+ * Unlink the first block of a class whose blocks all have `need` bytes, *size in all. NULL: the
+ * class is suspect.
+ */
+static inline struct dmheap_block* heap_detach_first(struct dmheap_ctx* ctx, uintptr_t size_class,
+                                                     uintptr_t need, uintptr_t* size)
 {
-    size_class = index_find(ctx, size_class);
-    if (size_class == INDEX_NONE) {
-        return heap_take_top(ctx, need, 1, owner);
-    }
-    const uintptr_t offset = (uintptr_t)ctx->bin[size_class];
-    struct dmheap_block* block = ctx_block(ctx, offset);
-    const dmheap_word size = block->header;
-    if (DMHEAP_UNLIKELY(offset >= ctx->top || !live_is_granule(ctx, block_payload(block)) ||
-                        !heap_is_free(block, need, ctx->top - (dmheap_word)offset) ||
-                        !index_remove_first(ctx, block, size_class))) {
-        *damaged = size_class;
+    const dmheap_word offset = ctx->bin[size_class];
+    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
+    if (DMHEAP_UNLIKELY((uintptr_t)block->header < need ||
+                        !heap_is_free(block, ctx->top - offset))) {
+        ctx->suspect = (dmheap_word)size_class;
         return NULL;
     }
-    heap_cut(ctx, block, size, need, owner);
+    *size = (uintptr_t)block->header;
+    if (!index_remove_first(ctx, block, size_class)) {
+        ctx->suspect = (dmheap_word)size_class;
+        return NULL;
+    }
     return block;
 }
 
-/*
- * Allocate `need` bytes at a granule's alignment. NULL: nothing serves, or *damaged is a class by
- * now, which the caller gives up before the next try.
- */
-static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, dmheap_word need,
-                                             dmheap_word owner, uintptr_t* damaged)
+/* From a larger class, where all blocks are large enough; else from the untouched end. */
+static inline struct dmheap_block* heap_take_larger(struct dmheap_ctx* ctx, uintptr_t size_class,
+                                                    uintptr_t need, dmheap_word owner)
 {
-    const uintptr_t size_class = index_class(ctx, need);
-    if (size_class < INDEX_EXACT) {
-        if (ctx->bin[size_class] != 0) {
-            return heap_take_exact(ctx, size_class, need, owner, damaged);
-        }
-    } else {
-        struct dmheap_block* block = heap_detach_fit(ctx, size_class, need, 1, damaged);
+    size_class = index_find_above(ctx, size_class);
+    if (size_class == INDEX_NONE) {
+        return heap_take_top(ctx, need, 1, owner);
+    }
+    uintptr_t size;
+    struct dmheap_block* block = heap_detach_first(ctx, size_class, need, &size);
+    if (DMHEAP_LIKELY(block != NULL)) {
+        heap_cut(ctx, block, size, need, owner);
+    }
+    return block;
+}
+
+/* Where the exact class has no block, or there is none. NULL as for heap_take. */
+static inline struct dmheap_block* heap_take_rest(struct dmheap_ctx* ctx, uintptr_t size_class,
+                                                  uintptr_t need, dmheap_word owner)
+{
+    if (size_class >= INDEX_EXACT) {
+        uintptr_t size;
+        struct dmheap_block* block = heap_detach_fit(ctx, size_class, need, 1, INDEX_LOOKS, &size);
         if (block != NULL) {
-            heap_cut(ctx, block, block->header, need, owner);
+            heap_cut(ctx, block, size, need, owner);
             return block;
         }
-        if (DMHEAP_UNLIKELY(*damaged != INDEX_NONE)) {
+        if (DMHEAP_UNLIKELY(ctx->suspect != 0)) {
             return NULL;
         }
     }
-    return heap_take_larger(ctx, size_class + 1, need, owner, damaged);
+    return heap_take_larger(ctx, size_class, need, owner);
 }
 
 /*
- * The same from the first class at *size_class or above that has blocks; *size_class becomes the
- * one behind it, or INDEX_NONE.
+ * Allocate `need` bytes at a granule's alignment. NULL: nothing serves, or what would have served
+ * is suspect.
  */
-static inline struct dmheap_block* heap_detach_next(struct dmheap_ctx* ctx, uintptr_t* size_class,
-                                                    dmheap_word need, dmheap_word alignment,
-                                                    uintptr_t* damaged)
+static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, uintptr_t need,
+                                             dmheap_word owner)
 {
-    const uintptr_t found = *damaged != INDEX_NONE || *size_class == INDEX_NONE
-                                ? INDEX_NONE
-                                : index_find(ctx, *size_class);
-    *size_class = found == INDEX_NONE ? INDEX_NONE : found + 1;
-    return found == INDEX_NONE ? NULL : heap_detach_fit(ctx, found, need, alignment, damaged);
+    const uintptr_t size_class = index_class(ctx, need);
+    return size_class < INDEX_EXACT && ctx->bin[size_class] != 0
+               ? heap_take_exact(ctx, size_class, need, owner)
+               : heap_take_rest(ctx, size_class, need, owner);
 }
 
 /*
- * Unlink a block for `need` aligned bytes: from the class of that size, which may serve with
- * luck; from two where blocks are so large that they serve wherever they lie; at last from the
- * next larger class, with luck again. NULL: none does, or *damaged is a class by now.
+ * Unlink a block for `need` aligned bytes: the first of the class of that size, if it happens to
+ * serve; one so large that it serves wherever it lies; or, with luck, another one of that class or
+ * of the next larger one. NULL: none does. *size is all of it.
  */
-static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, dmheap_word need,
-                                                       dmheap_word alignment, uintptr_t* damaged)
+static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, uintptr_t need,
+                                                       uintptr_t alignment, uintptr_t* size)
 {
-    const dmheap_word worst = need + alignment + BLOCK_MIN_BYTES - ctx->granule;
     const uintptr_t own = index_class(ctx, need);
-    uintptr_t larger = own + 1;
-    uintptr_t sure = worst <= ctx->end - ctx->first ? index_class(ctx, worst) : INDEX_NONE;
-    struct dmheap_block* block = heap_detach_fit(ctx, own, need, alignment, damaged);
-    for (unsigned round = 0; round < 2 && block == NULL; round++) {
-        block = heap_detach_next(ctx, &sure, need, alignment, damaged);
+    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - (uintptr_t)ctx->granule;
+    struct dmheap_block* block = heap_detach_fit(ctx, own, need, alignment, 1, size);
+    if (block != NULL) {
+        return block;
     }
-    return block != NULL ? block : heap_detach_next(ctx, &larger, need, alignment, damaged);
+    if (worst <= ctx->end - ctx->first) {
+        const uintptr_t sure =
+            index_find_above(ctx, index_class(ctx, worst - (uintptr_t)ctx->granule));
+        if (sure != INDEX_NONE) {
+            return heap_detach_first(ctx, sure, worst, size);
+        }
+    }
+    block = heap_detach_fit(ctx, own, need, alignment, INDEX_LOOKS, size);
+    if (block == NULL) {
+        const uintptr_t larger = index_find_above(ctx, own);
+        if (larger != INDEX_NONE) {
+            block = heap_detach_fit(ctx, larger, need, alignment, INDEX_LOOKS, size);
+        }
+    }
+    return block;
 }
 
 /* Claim `need` aligned bytes wherever they are. NULL as for heap_take. */
-static inline struct dmheap_block* heap_take_aligned(struct dmheap_ctx* ctx, dmheap_word need,
-                                                     dmheap_word alignment, dmheap_word owner,
-                                                     uintptr_t* damaged)
+static inline struct dmheap_block* heap_take_aligned(struct dmheap_ctx* ctx, uintptr_t need,
+                                                     uintptr_t alignment, dmheap_word owner)
 {
-    struct dmheap_block* front = heap_detach_aligned(ctx, need, alignment, damaged);
+    uintptr_t size;
+    struct dmheap_block* front = heap_detach_aligned(ctx, need, alignment, &size);
     if (front == NULL) {
-        return *damaged == INDEX_NONE ? heap_take_top(ctx, need, alignment, owner) : NULL;
+        return heap_take_top(ctx, need, alignment, owner);
     }
-    const dmheap_word size = front->header;
-    const dmheap_word gap = heap_gap(front, alignment);
+    const uintptr_t gap = heap_gap(front, alignment);
     struct dmheap_block* block = block_at(front, gap);
     heap_cut(ctx, block, size - gap, need, owner);
     heap_leave_gap(ctx, front, block, gap);
@@ -476,23 +459,27 @@ heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap
     if (size >= ctx->end || alignment >= ctx->end) {
         return NULL;
     }
-    const dmheap_word align = (dmheap_word)alignment;
-    const bool remember = align > ctx->alignment;
-    const dmheap_word need = heap_need(ctx, size + remember);
-    if (need > ctx->end - ctx->first) {
-        return NULL;
+    const bool remember = alignment > ctx->alignment;
+    const uintptr_t need = heap_need(ctx, size + remember);
+    struct dmheap_block* block = NULL;
+    if (need <= ctx->end - ctx->first) {
+        do {
+            block = heap_take_aligned(ctx, need, (uintptr_t)alignment, owner);
+        } while (block == NULL && heap_give_up(ctx));
     }
-    for (;;) {
-        uintptr_t damaged = INDEX_NONE;
-        struct dmheap_block* block = heap_take_aligned(ctx, need, align, owner, &damaged);
-        if (DMHEAP_LIKELY(damaged == INDEX_NONE)) {
-            if (block != NULL && remember) {
-                block_remember_alignment(block, bits_highest(align));
-            }
-            return block;
-        }
-        index_abandon(ctx, damaged);
+    (void)heap_give_up(ctx); /* one of several places may have been suspect */
+    if (block != NULL && remember) {
+        block_remember_alignment(block, bits_highest((dmheap_word)alignment));
     }
+    return block;
+}
+
+/* The short path of heap_alloc. NULL may also mean that this is a case for that. */
+static inline struct dmheap_block* heap_alloc_fast(struct dmheap_ctx* ctx, size_t size,
+                                                   dmheap_word owner)
+{
+    return DMHEAP_LIKELY(size < ctx->request_limit) ? heap_take(ctx, heap_need(ctx, size), owner)
+                                                    : NULL;
 }
 
 /*
@@ -502,69 +489,90 @@ heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap
 static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t size,
                                               dmheap_word owner)
 {
-    if (DMHEAP_UNLIKELY(size >= ctx->request_limit)) {
-        return ctx->alignment > ctx->granule
-                   ? heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner)
-                   : NULL;
+    if (ctx->alignment > ctx->granule) {
+        return heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner);
     }
-    const dmheap_word need = heap_need(ctx, size);
-    for (;;) {
-        uintptr_t damaged = INDEX_NONE;
-        struct dmheap_block* block = heap_take(ctx, need, owner, &damaged);
-        if (DMHEAP_LIKELY(damaged == INDEX_NONE)) {
-            return block;
-        }
-        index_abandon(ctx, damaged);
-    }
-}
-
-/* The short path of the same. NULL may also mean that this is a case for heap_alloc. */
-static inline struct dmheap_block* heap_alloc_fast(struct dmheap_ctx* ctx, size_t size,
-                                                   dmheap_word owner)
-{
-    uintptr_t damaged = INDEX_NONE;
-    return DMHEAP_LIKELY(size < ctx->request_limit)
-               ? heap_take(ctx, heap_need(ctx, size), owner, &damaged)
-               : NULL;
+    struct dmheap_block* block;
+    do {
+        block = heap_alloc_fast(ctx, size, owner);
+    } while (block == NULL && heap_give_up(ctx));
+    return block;
 }
 
 /* ---- release and resize ------------------------------------------------------ */
 
-/*
- * Free a block that live_take took out of the live map at granule `index`, and merge it with its
- * neighbours:   [ prev ][ block ][ next ]
- * False: its tags contradict its neighbours' or the live map, and it is as it was, in the map too.
- */
-static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t index)
+/* Unlink the free block of `front` bytes in front of `block`, if there is one, and merge it. */
+static inline struct dmheap_block* heap_join(struct dmheap_ctx* ctx, struct dmheap_block* block,
+                                             uintptr_t front)
 {
-    struct dmheap_block* const next = block_next(block);
-    bool is_live;
-    if (DMHEAP_LIKELY(heap_find_end(ctx, block, index, &is_live))) {
-        struct dmheap_block* from = block;
-        if ((block->header & BLOCK_PREV_FREE) != 0) {
-            from = heap_detach_prev(ctx, block);
-        }
-        if (DMHEAP_LIKELY(from != NULL)) {
-            if (DMHEAP_LIKELY(heap_give(ctx, from, next, is_live))) {
-                return true;
-            }
-            if (from != block) {
-                heap_put(ctx, from, (dmheap_word)((uintptr_t)block - (uintptr_t)from));
-            }
-        }
+    if (front != 0) {
+        block = (struct dmheap_block*)((uintptr_t)block - front);
+        index_unlink(ctx, block);
     }
-    live_set(ctx, index);
-    return false;
+    return block;
+}
+
+/*
+ * Make [block, block + size) free memory, which is not in the live map, and merge it:
+ *   [ free, `front` bytes ][ block ][ live, untouched or free ]
+ * False, and nothing has changed: no block begins behind it. What is in front is proven already.
+ */
+static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
+                             uintptr_t front, bool is_live)
+{
+    struct dmheap_block* next = block_at(block, size);
+    if (is_live) {
+        if (DMHEAP_UNLIKELY(block_is_free(next))) {
+            return false;
+        }
+        next->header |= BLOCK_PREV_FREE;
+    } else if ((dmheap_word)ctx_offset(ctx, next) == ctx->top) {
+        ctx->top = (dmheap_word)ctx_offset(ctx, heap_join(ctx, block, front));
+        return true;
+    } else {
+        uintptr_t more;
+        if (!heap_detach_next(ctx, next, &more)) {
+            return false;
+        }
+        size += more;
+    }
+    heap_put(ctx, heap_join(ctx, block, front), size + front);
+    return true;
+}
+
+/*
+ * Free a block that live_take took, and merge it with its neighbours:
+ *   [ prev ][ block ][ next ]
+ * False: its tags contradict its neighbours' or the live map, and nothing else has changed.
+ */
+static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t index,
+                                uintptr_t behind)
+{
+    const uintptr_t size = (uintptr_t)block->header & (uintptr_t)ctx->size_mask;
+    const uintptr_t next = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
+    uintptr_t front = 0;
+    if (DMHEAP_UNLIKELY(next << 1 != 0)) {
+        return false;
+    }
+    if ((block->header & BLOCK_PREV_FREE) != 0 && !heap_is_free_before(ctx, block, &front)) {
+        return false;
+    }
+    return heap_give(ctx, block, size, front, next != 0);
 }
 
 /* Free the live block at `payload`, which may be any address. */
 static inline enum dmheap_verdict heap_free(struct dmheap_ctx* ctx, const void* payload)
 {
     uintptr_t index;
-    if (!live_take(ctx, payload, &index)) {
+    uintptr_t behind;
+    if (!live_take(ctx, payload, &index, &behind)) {
         return VERDICT_BAD_POINTER;
     }
-    return heap_release(ctx, block_of(payload), index) ? VERDICT_OK : VERDICT_DAMAGED;
+    if (!heap_release(ctx, block_of(payload), index, behind)) {
+        live_restore(ctx, payload);
+        return VERDICT_DAMAGED;
+    }
+    return VERDICT_OK;
 }
 
 /* The alignment that a live block was asked for; 0 where its record is damaged. */
@@ -585,51 +593,60 @@ static inline dmheap_word heap_alignment(const struct dmheap_ctx* ctx,
 }
 
 /* Take in the free memory behind a live block, if that makes it `need` bytes or more. */
-static inline bool heap_grow(struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word need)
+static inline bool heap_grow(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t need)
 {
     const struct dmheap_block* next = block_next(block);
-    const dmheap_word more = need - block_size(block);
-    if (ctx_offset(ctx, next) == ctx->top) {
+    const uintptr_t more = need - block_size(block);
+    if ((dmheap_word)ctx_offset(ctx, next) == ctx->top) {
         if (more > ctx->end - ctx->top) {
             return false;
         }
-        ctx->top += more;
-        block->header += more;
+        ctx->top += (dmheap_word)more;
+        block->header += (dmheap_word)more;
         return true;
     }
-    const dmheap_word behind = block_size(next);
-    if (!block_is_free(next) || behind < more || !index_remove(ctx, next)) {
+    const uintptr_t behind = (uintptr_t)next->header;
+    if (behind < more || !index_remove(ctx, next)) {
         return false;
     }
     block_at(next, behind)->header &= ~BLOCK_PREV_FREE;
-    block->header += behind;
+    block->header += (dmheap_word)behind;
     return true;
 }
 
 /* Give back what a live block has beyond `need` bytes, if that can be free memory. */
-static inline void heap_trim(struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word need)
+static inline void heap_trim(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t need,
+                             bool is_live)
 {
-    struct dmheap_block* next = block_next(block);
-    const dmheap_word rest = block_size(block) - need;
-    const bool merges = ctx_offset(ctx, next) == ctx->top || block_is_free(next);
-    if ((rest >= BLOCK_MIN_BYTES || (rest != 0 && merges)) &&
-        heap_give(ctx, block_at(block, need), next, live_is(ctx, block_payload(next)))) {
-        block->header -= rest;
+    const uintptr_t rest = block_size(block) - need;
+    if ((rest >= BLOCK_MIN_BYTES || (rest != 0 && !is_live)) &&
+        heap_give(ctx, block_at(block, need), rest, 0, is_live)) {
+        block->header -= (dmheap_word)rest;
     }
 }
 
-/* Does a live block end where the untouched end, a free block or another live one begins? */
-static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+/*
+ * Does a live block of `size` bytes end where the untouched end, a free block or, *is_live, another
+ * live one begins?
+ */
+static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                 uintptr_t size, bool* is_live)
 {
-    const struct dmheap_block* next = block_next(block);
-    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
-    bool is_live = false;
-    if (!heap_find_end(ctx, block, live_index(ctx, block_payload(block)), &is_live) ||
-        next == block || offset > ctx->top) {
+    uintptr_t index;
+    uintptr_t behind;
+    if (!live_find(ctx, block_payload(block), &index, &behind)) {
         return false;
     }
-    return offset == ctx->top || (is_live ? !block_is_free(next)
-                                          : heap_is_free(next, BLOCK_MIN_BYTES, ctx->top - offset));
+    const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
+    const struct dmheap_block* next = block_at(block, size);
+    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
+    *is_live = live != 0;
+    if (DMHEAP_UNLIKELY(live << 1 != 0)) {
+        return false;
+    }
+    return *is_live ? !block_is_free(next)
+                    : offset == ctx->top || (offset < ctx->top && next->header >= BLOCK_MIN_BYTES &&
+                                             heap_is_free(next, ctx->top - offset));
 }
 
 /*
@@ -639,22 +656,27 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
 static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmheap_block* block,
                                               size_t size)
 {
+    const uintptr_t now = (uintptr_t)block->header & (uintptr_t)ctx->size_mask;
     const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
-    if (!heap_is_whole(ctx, block)) {
+    bool is_live;
+    if (DMHEAP_UNLIKELY(!heap_is_whole(ctx, block, now, &is_live))) {
         return VERDICT_DAMAGED;
     }
     const dmheap_word alignment = heap_alignment(ctx, block);
-    if (alignment == 0) {
+    if (DMHEAP_UNLIKELY(alignment == 0)) {
         return VERDICT_DAMAGED;
     }
-    if (size >= ctx->end) {
+    if (DMHEAP_UNLIKELY(size >= ctx->end)) {
         return VERDICT_NO_MEMORY;
     }
-    const dmheap_word need = heap_need(ctx, size + remembers);
-    if (need > block_size(block) && !heap_grow(ctx, block, need)) {
-        return VERDICT_MUST_MOVE;
+    const uintptr_t need = heap_need(ctx, size + remembers);
+    if (need > now) {
+        if (is_live || !heap_grow(ctx, block, need)) {
+            return VERDICT_MUST_MOVE;
+        }
+        is_live = (dmheap_word)ctx_offset(ctx, block_next(block)) != ctx->top;
     }
-    heap_trim(ctx, block, need);
+    heap_trim(ctx, block, need, is_live);
     if (remembers) {
         block_remember_alignment(block, bits_highest(alignment));
     }
@@ -664,8 +686,8 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
 /* ---- the sweep --------------------------------------------------------------- */
 
 /* What one slice of a sweep may cost, in blocks passed; freeing a block counts as eight more. */
-#define HEAP_SWEEP_BUDGET  64
-#define HEAP_SWEEP_RELEASE 8
+#define HEAP_SWEEP_BUDGET  192
+#define HEAP_SWEEP_RELEASE 16
 
 struct heap_sweep {
     uintptr_t index;  /* granule where to go on */
@@ -679,40 +701,59 @@ static inline uintptr_t heap_next_live(const struct dmheap_ctx* ctx, uintptr_t i
                                        uintptr_t limit, int* budget)
 {
     while (*budget > 0 && index < limit) {
-        const uint32_t word = *live_word(ctx, index) >> (index % 32);
+        const uintptr_t word = *live_word(ctx, index) >> (index % LIVE_BITS);
         if (word != 0) {
-            return index + bits_lowest(word);
+            return index + bits_lowest_word(word);
         }
-        index = (index | 31) + 1;
+        index = (index | (LIVE_BITS - 1)) + 1;
         *budget -= 1;
     }
     return index;
 }
 
-/* Free what is `owner`'s, from the live block at sweep->index on along the sizes in the headers. */
-static inline void heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner,
-                                    struct heap_sweep* sweep, int* budget)
+/*
+ * Along the sizes in the headers, from `block` to the first one of `owner`, or as far as *budget or
+ * the blocks go.
+ */
+static inline struct dmheap_block*
+heap_pass(const struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word owner, int* budget)
+{
+    const struct dmheap_block* top = ctx_block(ctx, (uintptr_t)ctx->top);
+    while (block < top && block_owner(block) != owner && --*budget > 0) {
+        block = block_next(block);
+    }
+    return block;
+}
+
+/*
+ * Free what is `owner`'s, from the live block at sweep->index on along the sizes in the headers. A
+ * damaged one may lead nowhere; then the next slice goes on at the live block behind the first.
+ */
+static DMHEAP_NOINLINE DMHEAP_HOT int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner,
+                                                       struct heap_sweep* sweep, int budget)
 {
     struct dmheap_block* block = block_of(live_address(ctx, sweep->index));
-    do {
-        struct dmheap_block* next = block_next(block);
-        if (block_owner(block) == owner) {
-            if (heap_free(ctx, block_payload(block)) == VERDICT_OK) {
-                sweep->left--;
-                *budget -= HEAP_SWEEP_RELEASE;
-            } else {
-                sweep->damaged = true;
-            }
+    for (;;) {
+        block = heap_pass(ctx, block, owner, &budget);
+        if (budget <= 0 || (dmheap_word)ctx_offset(ctx, block) >= ctx->top) {
+            break;
         }
-        *budget -= 1;
+        struct dmheap_block* next = block_next(block);
+        if (heap_free(ctx, block_payload(block)) == VERDICT_OK) {
+            budget -= HEAP_SWEEP_RELEASE;
+            if (--sweep->left == 0) {
+                break;
+            }
+        } else {
+            sweep->damaged = true;
+            budget--;
+        }
         block = next;
-    } while (!sweep->careful && *budget > 0 && sweep->left != 0 &&
-             ctx_offset(ctx, block) < ctx->top);
-
-    /* A damaged size may lead nowhere; then go on at the live block behind the first one. */
+    }
     const uintptr_t index = live_index(ctx, block_payload(block));
     const bool leads_on = index > sweep->index && ctx_offset(ctx, block) <= ctx->top;
     sweep->index = leads_on && !sweep->careful ? index : sweep->index + 1;
+    return budget;
 }
 
 /*
@@ -728,7 +769,7 @@ static inline bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner, struct 
         sweep->index = heap_next_live(ctx, sweep->index, limit, &budget);
         if (sweep->index < limit) {
             if (budget > 0) {
-                heap_sweep_along(ctx, owner, sweep, &budget);
+                budget = heap_sweep_along(ctx, owner, sweep, sweep->careful ? 1 : budget);
             }
         } else if (sweep->careful) {
             return false;

@@ -10,8 +10,8 @@
  *
  * Each class is a doubly linked list, newest first (its memory is warm in the
  * cache). A list's first block names its bin as the previous one, seen as a block
- * whose `next` is the bin; its last names offset 0, the context's `nil`. So
- * unlinking needs no case for either end. Which classes have blocks is told by one
+ * whose `next` is the bin, so that unlinking needs no case for it; its last names
+ * offset 0, none. Which classes have blocks is told by one
  * bit each, in rows of 32 with a word of bits above.
  *
  * Knows: free blocks by size. Does not know: neighbours, owners, live blocks.
@@ -31,15 +31,15 @@
 #define INDEX_NONE       (~(uintptr_t)0)
 
 /* Blocks looked at in the class that a size itself falls in, above the exact ones. */
-#define INDEX_LOOKS 4
+#define INDEX_LOOKS 3
 
 DMHEAP_STATIC_ASSERT(INDEX_EXACT_LOG2 >= INDEX_STEPS_LOG2, steps_are_whole_granules);
 DMHEAP_STATIC_ASSERT(DMHEAP_INDEX_ROWS <= 32, rows_have_a_bit_each);
 
 /* The class of blocks of `size` bytes. */
-static inline uintptr_t index_class(const struct dmheap_ctx* ctx, dmheap_word size)
+static inline uintptr_t index_class(const struct dmheap_ctx* ctx, uintptr_t size)
 {
-    const uintptr_t granules = (uintptr_t)size >> (unsigned)ctx->granule_shift;
+    const uintptr_t granules = size >> (unsigned)ctx->granule_shift;
     DMHEAP_ASSERT(granules != 0);
     if (granules < INDEX_EXACT) {
         return granules;
@@ -61,87 +61,120 @@ static inline uintptr_t index_class_of_bin(uintptr_t bin_as_block)
     return (bin_as_block - index_bin_as_block(0)) / sizeof(dmheap_word);
 }
 
+/* The exact classes are row 0, which every search for one looks at and `rows` leaves out. */
 static inline void index_mark(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    ctx->row[size_class / 32] |= (uint32_t)1 << (size_class % 32);
-    ctx->rows |= (uint32_t)1 << (size_class / 32);
+    const uintptr_t row = size_class / 32;
+    if (size_class < INDEX_EXACT) {
+        ctx->row[0] |= (uint32_t)1 << size_class;
+    } else {
+        ctx->row[row] |= (uint32_t)1 << (size_class % 32);
+        ctx->rows |= (uint32_t)1 << row;
+    }
 }
 
 static inline void index_unmark(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    ctx->row[size_class / 32] &= ~((uint32_t)1 << (size_class % 32));
+    const uintptr_t row = size_class / 32;
+    if (size_class < INDEX_EXACT) {
+        ctx->row[0] &= ~((uint32_t)1 << size_class);
+    } else {
+        ctx->row[row] &= ~((uint32_t)1 << (size_class % 32));
+        if (ctx->row[row] == 0) {
+            ctx->rows &= ~((uint32_t)1 << row);
+        }
+    }
 }
 
-/*
- * The first class from `size_class` on that has a block, or INDEX_NONE. A row that ran empty keeps
- * its bit until it is met here, so that unlinking need not look.
- */
-static inline uintptr_t index_find(struct dmheap_ctx* ctx, uintptr_t size_class)
+/* The first class above `size_class` that has a block, or INDEX_NONE. */
+static inline uintptr_t index_find_above(const struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    unsigned row = (unsigned)(size_class / 32);
-    uint32_t candidates = ctx->row[row] & (~(uint32_t)0 << (size_class % 32));
-    while (candidates == 0) {
+    uintptr_t row = size_class < INDEX_EXACT ? 0 : size_class / 32;
+    uint32_t candidates = ctx->row[row] & (~(uint32_t)1 << (size_class % 32));
+    if (candidates == 0) {
         const uint32_t above = ctx->rows & (~(uint32_t)1 << row);
         if (above == 0) {
             return INDEX_NONE;
         }
         row = bits_lowest(above);
         candidates = ctx->row[row];
-        if (candidates == 0) {
-            ctx->rows &= ~((uint32_t)1 << row);
-        }
     }
-    return (uintptr_t)row * 32 + bits_lowest(candidates);
+    return row * 32 + bits_lowest(candidates);
 }
 
 /*
  * A link as an offset that can be followed without a fault whatever was written over it: the
- * caller compares it with ctx->link_limit.
+ * caller compares it with ctx->top.
  */
 static inline uintptr_t index_link(dmheap_word link)
 {
     return (uintptr_t)link & ~(uintptr_t)(sizeof(dmheap_word) - 1);
 }
 
-static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block,
-                                dmheap_word size)
+static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size)
 {
     const uintptr_t size_class = index_class(ctx, size);
+    const uintptr_t before = index_bin_as_block(size_class);
     const uintptr_t self = ctx_offset(ctx, block);
-    const uintptr_t next = (uintptr_t)ctx->bin[size_class];
+    const uintptr_t next = (uintptr_t)ctx_block(ctx, before)->next;
     block->next = (dmheap_word)next;
-    ctx_block(ctx, next)->prev = (dmheap_word)self;
-    block->prev = (dmheap_word)index_bin_as_block(size_class);
-    ctx->bin[size_class] = (dmheap_word)self;
-    if (next == 0) {
+    ctx_block(ctx, before)->next = (dmheap_word)self;
+    block->prev = (dmheap_word)before;
+    if (next != 0) {
+        ctx_block(ctx, next)->prev = (dmheap_word)self;
+    } else {
         index_mark(ctx, size_class);
     }
 }
 
 /*
- * Unlink a block, if both its neighbours in the list point back at it. False, and nothing
- * changed: somebody wrote over its links.
+ * Does the block at offset `next`, which is not 0, name the one at `self` as the previous? It has to
+ * be a block: the context has the same offsets in it, and the untouched end the links of blocks that
+ * were there.
  */
-static inline bool index_remove(struct dmheap_ctx* ctx, const struct dmheap_block* block)
+static inline bool index_leads_on(const struct dmheap_ctx* ctx, uintptr_t next, uintptr_t self)
+{
+    return DMHEAP_LIKELY((dmheap_word)next >= ctx->first &&
+                         (dmheap_word)next < ctx->top - DMHEAP_WORD_BYTES &&
+                         ctx_block(ctx, next)->prev == (dmheap_word)self);
+}
+
+/* Does the block or bin at offset `prev` name the one at `self` as the next? */
+static inline bool index_leads_back(const struct dmheap_ctx* ctx, uintptr_t prev, uintptr_t self)
+{
+    return DMHEAP_LIKELY((dmheap_word)prev < ctx->top && prev >= index_bin_as_block(0) &&
+                         ctx_block(ctx, prev)->next == (dmheap_word)self);
+}
+
+/* Do both neighbours of a block in its list point back at it? Else somebody wrote over its links. */
+static inline bool index_is_linked(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
     const uintptr_t self = ctx_offset(ctx, block);
     const uintptr_t next = index_link(block->next);
+    return index_leads_back(ctx, index_link(block->prev), self) &&
+           (next == 0 || index_leads_on(ctx, next, self));
+}
+
+/* Unlink a block of which index_is_linked is true. */
+static inline void index_unlink(struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    const uintptr_t next = index_link(block->next);
     const uintptr_t prev = index_link(block->prev);
-    ctx->nil.prev = (dmheap_word)self; /* offset 0 points back at whatever is last */
-    if (DMHEAP_UNLIKELY((dmheap_word)next >= ctx->link_limit ||
-                        (dmheap_word)prev >= ctx->link_limit || prev < index_bin_as_block(0))) {
-        return false;
-    }
-    struct dmheap_block* const after = ctx_block(ctx, next);
-    struct dmheap_block* const before = ctx_block(ctx, prev);
-    if (DMHEAP_UNLIKELY(after->prev != (dmheap_word)self || before->next != (dmheap_word)self)) {
-        return false;
-    }
-    before->next = (dmheap_word)next;
-    after->prev = (dmheap_word)prev;
-    if (next == 0 && (dmheap_word)prev < ctx->live) {
+    ctx_block(ctx, prev)->next = (dmheap_word)next;
+    if (next != 0) {
+        ctx_block(ctx, next)->prev = (dmheap_word)prev;
+    } else if ((dmheap_word)prev < ctx->live) {
         index_unmark(ctx, index_class_of_bin(prev));
     }
+}
+
+/* Unlink a block; false, and nothing changed: somebody wrote over its links. */
+static inline bool index_remove(struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    if (!index_is_linked(ctx, block)) {
+        return false;
+    }
+    index_unlink(ctx, block);
     return true;
 }
 
@@ -149,18 +182,16 @@ static inline bool index_remove(struct dmheap_ctx* ctx, const struct dmheap_bloc
 static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmheap_block* block,
                                       uintptr_t size_class)
 {
-    const uintptr_t self = ctx_offset(ctx, block);
+    const uintptr_t before = index_bin_as_block(size_class);
     const uintptr_t next = index_link(block->next);
-    ctx->nil.prev = (dmheap_word)self;
-    if (DMHEAP_UNLIKELY((dmheap_word)next >= ctx->link_limit ||
-                        ctx_block(ctx, next)->prev != (dmheap_word)self)) {
-        return false;
-    }
-    ctx->bin[size_class] = (dmheap_word)next;
-    ctx_block(ctx, next)->prev = (dmheap_word)index_bin_as_block(size_class);
     if (next == 0) {
         index_unmark(ctx, size_class);
+    } else if (index_leads_on(ctx, next, ctx_offset(ctx, block))) {
+        ctx_block(ctx, next)->prev = (dmheap_word)before;
+    } else {
+        return false;
     }
+    ctx_block(ctx, before)->next = (dmheap_word)next;
     return true;
 }
 
@@ -173,7 +204,6 @@ static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
     ctx->bin[size_class] = 0;
     index_unmark(ctx, size_class);
-    ctx->damage = 1;
 }
 
 #endif

@@ -26,82 +26,103 @@ static inline void* live_address(const struct dmheap_ctx* ctx, uintptr_t index)
     return (void*)((uintptr_t)ctx + (index << (unsigned)ctx->granule_shift));
 }
 
-static inline uint32_t* live_word(const struct dmheap_ctx* ctx, uintptr_t index)
+/* The map's words are as wide as an address: most blocks have all their bits in one of them. */
+#define LIVE_BITS ((uintptr_t)sizeof(uintptr_t) * 8)
+
+static inline uintptr_t* live_word(const struct dmheap_ctx* ctx, uintptr_t index)
 {
-    return (uint32_t*)((uintptr_t)ctx + (uintptr_t)ctx->live) + index / 32;
+    return (uintptr_t*)((uintptr_t)ctx + (uintptr_t)ctx->live) + index / LIVE_BITS;
+}
+
+static inline uintptr_t live_bit(uintptr_t index)
+{
+    return (uintptr_t)1 << (index % LIVE_BITS);
 }
 
 /* index <= ctx->granules: the map has one bit more, for a block that ends with the heap. */
 static inline bool live_test(const struct dmheap_ctx* ctx, uintptr_t index)
 {
     DMHEAP_ASSERT(index <= ctx->granules);
-    return (*live_word(ctx, index) >> (index % 32) & 1U) != 0;
+    return (*live_word(ctx, index) & live_bit(index)) != 0;
 }
 
 /* index < ctx->granules, here and below */
 static inline void live_set(struct dmheap_ctx* ctx, uintptr_t index)
 {
     DMHEAP_ASSERT(index < ctx->granules);
-    *live_word(ctx, index) |= (uint32_t)1 << (index % 32);
+    *live_word(ctx, index) |= live_bit(index);
 }
 
 static inline void live_clear(struct dmheap_ctx* ctx, uintptr_t index)
 {
-    *live_word(ctx, index) &= ~((uint32_t)1 << (index % 32));
+    *live_word(ctx, index) &= ~live_bit(index);
 }
 
-/* Could a payload start at `address`? */
-static inline bool live_is_granule(const struct dmheap_ctx* ctx, const void* address)
-{
-    return live_index(ctx, address) < ctx->granules;
-}
-
-/* Is there a live payload at `address`, which may be anything? */
-static inline bool live_is(const struct dmheap_ctx* ctx, const void* address)
-{
-    const uintptr_t index = live_index(ctx, address);
-    return index < ctx->granules && live_test(ctx, index);
-}
-
-/* The same, and from now on it is not live any more; *index is its granule. */
-static inline bool live_take(struct dmheap_ctx* ctx, const void* address, uintptr_t* index)
+/*
+ * Is there a live payload at `address`, which may be anything? Then *index is its granule, and
+ * *behind the map from there on, without its own bit, as far as the word goes.
+ */
+static inline bool live_find(const struct dmheap_ctx* ctx, const void* address, uintptr_t* index,
+                             uintptr_t* behind)
 {
     *index = live_index(ctx, address);
     if (DMHEAP_UNLIKELY(*index >= ctx->granules)) {
         return false;
     }
-    uint32_t* const word = live_word(ctx, *index);
-    const uint32_t bits = *word;
-    const uint32_t bit = (uint32_t)1 << (*index % 32);
-    if (DMHEAP_UNLIKELY((bits & bit) == 0)) {
+    const uintptr_t bits = *live_word(ctx, *index);
+    *behind = (bits & ~live_bit(*index)) >> (*index % LIVE_BITS);
+    return DMHEAP_LIKELY((bits >> (*index % LIVE_BITS) & 1) != 0);
+}
+
+static inline bool live_is(const struct dmheap_ctx* ctx, const void* address)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    return live_find(ctx, address, &index, &behind);
+}
+
+/* Is there one? Then it is not live any more. */
+static inline bool live_take(struct dmheap_ctx* ctx, const void* address, uintptr_t* index,
+                             uintptr_t* behind)
+{
+    if (!live_find(ctx, address, index, behind)) {
         return false;
     }
-    *word = bits ^ bit;
+    live_clear(ctx, *index);
     return true;
 }
 
-/* The map's bits from `index` on: 33 of them at least, for a word of zeros ends the map. */
-static inline uint64_t live_window(const struct dmheap_ctx* ctx, uintptr_t index)
+/* Undo live_take. */
+static inline void live_restore(struct dmheap_ctx* ctx, const void* address)
 {
-    const uint32_t* const word = live_word(ctx, index);
-    return ((uint64_t)word[1] << 32 | word[0]) >> (index % 32);
+    live_set(ctx, live_index(ctx, address));
 }
+
+/* live_next: a live payload starts right there. */
+#define LIVE_NEXT (~(~(uintptr_t)0 >> 1))
 
 /*
- * Does no payload start between `first` and `last`, which are at least 32 apart? Looks at the two
- * words that these are in, so what is more than 64 granules long is not proven in its middle.
+ * What the map has up to `granules` behind `index`, where `behind` is from live_take: LIVE_NEXT, or
+ * 0, nothing. Anything else: a live payload in between, or the end of the heap. Where the two are
+ * in different words, those are looked at.
  */
-static inline bool live_is_gap(const struct dmheap_ctx* ctx, uintptr_t first, uintptr_t last)
+static inline uintptr_t live_next(const struct dmheap_ctx* ctx, uintptr_t index, uintptr_t granules,
+                                  uintptr_t behind)
 {
-    const uint32_t above = *live_word(ctx, first) & (~(uint32_t)1 << (first % 32));
-    const uint32_t below = *live_word(ctx, last) & ~(~(uint32_t)0 << (last % 32));
-    return (below | above) == 0;
+    const uintptr_t end = index + granules;
+    if (index % LIVE_BITS + granules < LIVE_BITS) {
+        return behind << (LIVE_BITS - 1 - granules);
+    }
+    if (DMHEAP_UNLIKELY(end > ctx->granules || behind != 0)) {
+        return 1;
+    }
+    return *live_word(ctx, end) << (~end % LIVE_BITS);
 }
 
-/* Bytes of a map for that many granules, a bit for the end and a word of zeros. */
+/* Bytes of a map for that many granules and a bit for the end. */
 static inline dmheap_word live_map_bytes(dmheap_word granules)
 {
-    return granules / 32 * 4 + 8;
+    return (granules / (dmheap_word)LIVE_BITS + 1) * (dmheap_word)sizeof(uintptr_t);
 }
 
 #endif

@@ -62,8 +62,8 @@ static inline struct dmheap_block* module_alloc(struct dmheap_ctx* ctx, size_t a
 }
 
 /* The short path for the module found last. */
-static DMHEAP_NOINLINE DMHEAP_HOT struct dmheap_block*
-module_alloc_hinted(struct dmheap_ctx* ctx, size_t size, const char* text)
+static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, size_t size,
+                                                       const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
     struct dmheap_block* block = record != NULL ? heap_alloc_fast(ctx, size, ctx->hint_id) : NULL;
@@ -73,48 +73,48 @@ module_alloc_hinted(struct dmheap_ctx* ctx, size_t size, const char* text)
     return block;
 }
 
-/*
- * The short path of module_alloc: for nobody, or for the module found last, at the default
- * alignment. NULL may also mean that this is a case for module_alloc.
- */
-static inline struct dmheap_block* module_alloc_fast(struct dmheap_ctx* ctx, size_t size,
-                                                     const char* text)
-{
-    return text == NULL ? heap_alloc_fast(ctx, size, OWNER_NOBODY)
-                        : module_alloc_hinted(ctx, size, text);
-}
-
 /* ---- free --------------------------------------------------------------------- */
-
-/* Free a block that is not nobody's and that live_take took at granule `index`, or refuse it. */
-static DMHEAP_NOINLINE DMHEAP_HOT enum dmheap_verdict
-module_release(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t index)
-{
-    const dmheap_word owner = block_owner(block);
-    struct record* record = record_of(ctx, owner);
-    if (DMHEAP_UNLIKELY(record == NULL)) {
-        live_set(ctx, index);
-        return owner == OWNER_HEAP ? VERDICT_BAD_POINTER : VERDICT_DAMAGED;
-    }
-    if (DMHEAP_UNLIKELY(!heap_release(ctx, block, index))) {
-        return VERDICT_DAMAGED;
-    }
-    record_drop(ctx, record);
-    return VERDICT_OK;
-}
 
 /* Free whatever is live at `ptr`, which may be any address. */
 static inline enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void* ptr)
 {
-    uintptr_t index;
-    if (DMHEAP_UNLIKELY(!live_take(ctx, ptr, &index))) {
+    if (!live_is(ctx, ptr)) {
         return VERDICT_BAD_POINTER;
     }
-    struct dmheap_block* block = block_of(ptr);
-    if (block_owner(block) != OWNER_NOBODY) {
-        return module_release(ctx, block, index);
+    const dmheap_word owner = block_owner(block_of(ptr));
+    if (owner == OWNER_HEAP) {
+        return VERDICT_BAD_POINTER;
     }
-    return DMHEAP_LIKELY(heap_release(ctx, block, index)) ? VERDICT_OK : VERDICT_DAMAGED;
+    struct record* record = record_of(ctx, owner);
+    if (record == NULL && owner != OWNER_NOBODY) {
+        return VERDICT_DAMAGED;
+    }
+    const enum dmheap_verdict verdict = heap_free(ctx, ptr);
+    if (verdict == VERDICT_OK && record != NULL) {
+        record_drop(ctx, record);
+    }
+    return verdict;
+}
+
+/* The short path of module_free, for what live_take took. False may also mean a case for that. */
+static inline bool module_free_fast(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
+                                    uintptr_t behind)
+{
+    struct dmheap_block* block = block_of(ptr);
+    return block_owner(block) == OWNER_NOBODY && heap_release(ctx, block, index, behind);
+}
+
+/* The same for a module's block. */
+static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
+                                     uintptr_t behind)
+{
+    struct dmheap_block* block = block_of(ptr);
+    struct record* record = record_of_hinted(ctx, block_owner(block));
+    if (DMHEAP_UNLIKELY(record == NULL || !heap_release(ctx, block, index, behind))) {
+        return false;
+    }
+    record_drop(ctx, record);
+    return true;
 }
 
 /* Find the client's live block at `ptr`, which may be any address. */
@@ -143,7 +143,7 @@ struct module_move {
     struct dmheap_block* from;
     struct dmheap_block* to;
     dmheap_word owner;
-    dmheap_word bytes; /* to copy */
+    uintptr_t bytes; /* to copy */
 };
 
 /* Resize in place, or prepare a move: VERDICT_MUST_MOVE. */
@@ -176,7 +176,7 @@ static inline enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const vo
 static inline enum dmheap_verdict module_finish_move(struct dmheap_ctx* ctx,
                                                      const struct module_move* move)
 {
-    struct record* record = record_of(ctx, move->owner);
+    struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
     const bool is_gone = record != NULL && record->name[0] == '\0';
     const bool is_freed = record_free(ctx, block_payload(move->from));
     if (is_gone) {

@@ -85,10 +85,15 @@
 #define DMHEAP_UNLIKELY(truth) (truth)
 #endif
 
-/* On a function whose calls are all to be inlined, unless the compiler is to save space. */
+/*
+ * Unless the compiler is to save space: the most frequent cases of malloc and free have a path of
+ * their own, in functions whose calls are all inlined.
+ */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
-#define DMHEAP_HOT __attribute__((flatten))
+#define DMHEAP_SHORT_PATHS 1
+#define DMHEAP_HOT         __attribute__((flatten))
 #else
+#define DMHEAP_SHORT_PATHS 0
 #define DMHEAP_HOT
 #endif
 

@@ -170,6 +170,13 @@ static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word
     return record != NULL && record->id == id ? record : NULL;
 }
 
+/* The same of a block's owner that is not nobody; the one found last by its name is proven. */
+static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmheap_word id)
+{
+    return DMHEAP_LIKELY(id == ctx->hint_id) ? (struct record*)ctx_at(ctx, ctx->hint_module)
+                                             : record_of(ctx, id);
+}
+
 /* ---- table and groups -------------------------------------------------------- */
 
 /* Begin a group at `group`; slots are not cleared, for `fresh` tells which ones count. */
@@ -255,7 +262,8 @@ static inline bool record_assign_id(struct dmheap_ctx* ctx, unsigned number, str
     const dmheap_word first = record_group_first(number);
     const dmheap_word spare = (dmheap_word)group->spare - first;
     dmheap_word index = group->fresh;
-    if (group->spare != 0 && spare < group->fresh && record_slot_is_spare(group->slot[spare])) {
+    if (group->spare != 0 && spare < record_group_size(number) && spare < group->fresh &&
+        record_slot_is_spare(group->slot[spare])) {
         index = spare;
         group->spare = record_spare_of_slot(group->slot[spare]);
     } else if (index < record_group_size(number) && first + index >= OWNER_MODULES) {
@@ -337,6 +345,20 @@ static inline struct record* record_find_measured(const struct dmheap_ctx* ctx,
     return record;
 }
 
+/* strcmp would do; for names as short as these a call costs as much as the comparison. */
+static inline bool record_is_named(const struct record* record, const char* text)
+{
+    const char* name = record->name;
+    while (*name == *text) {
+        if (*name == '\0') {
+            return true;
+        }
+        name++;
+        text++;
+    }
+    return false;
+}
+
 /*
  * The record found last, if it was by this pointer and has this name; else NULL. The pointer is
  * a hint only: the text decides, for the memory it stands in may hold another one by now.
@@ -345,7 +367,7 @@ static inline struct record* record_find_hinted(const struct dmheap_ctx* ctx, co
 {
     struct record* record = (struct record*)ctx_at(ctx, ctx->hint_module);
     return ctx->hint_module != 0 && ctx->hint_name == (uint32_t)(uintptr_t)text &&
-                   strcmp(record->name, text) == 0
+                   record_is_named(record, text)
                ? record
                : NULL;
 }
@@ -392,6 +414,7 @@ static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* re
         *link = record->next;
     }
     ctx->hint_module = 0;
+    ctx->hint_id = OWNER_NOBODY;
 }
 
 /* ---- records ----------------------------------------------------------------- */

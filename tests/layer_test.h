@@ -25,9 +25,10 @@ static inline uint32_t layer_random(void)
     return (uint32_t)(state >> 32);
 }
 
-/* All bins of a context, and behind them the live map. */
+/* All bins of a context, and behind them the live map, whose words are as wide as an address. */
 #define LAYER_CLASSES (DMHEAP_INDEX_ROWS * 32U)
-#define LAYER_LIVE    (offsetof(struct dmheap_ctx, bin) + LAYER_CLASSES * sizeof(dmheap_word))
+#define LAYER_BINS    (offsetof(struct dmheap_ctx, bin) + LAYER_CLASSES * sizeof(dmheap_word))
+#define LAYER_LIVE    ((LAYER_BINS + sizeof(uintptr_t) - 1) & ~(sizeof(uintptr_t) - 1))
 
 /*
  * A context of `granules` granules that begins and ends with its memory. Where blocks would be
@@ -47,7 +48,6 @@ static inline struct dmheap_ctx* layer_ctx_make(unsigned granule_shift, size_t g
     ctx->first = (dmheap_word)bits_round_up(LAYER_LIVE + map_bytes, sizeof(dmheap_word));
     ctx->end = (dmheap_word)(bytes - sizeof(dmheap_word));
     ctx->top = ctx->end;
-    ctx->link_limit = ctx->end - DMHEAP_WORD_BYTES;
     return ctx;
 }
 

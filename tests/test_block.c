@@ -151,7 +151,7 @@ static void the_next_block_is_as_far_as_the_size_says(void** state)
         for (dmheap_word flags = 0; flags <= FLAGS; flags++) {
             block->header = (OWNER_COUNT - 1) << BLOCK_OWNER_SHIFT | size | flags;
             assert_ptr_equal(block_next(block), block_in_space(1 + words));
-            assert_ptr_equal(block_at(block, size), block_in_space(1 + words));
+            assert_ptr_equal(block_at(block, (uintptr_t)size), block_in_space(1 + words));
         }
     }
 }
@@ -202,7 +202,7 @@ static void tagging_writes_the_first_and_the_last_word_only(void** state)
         memcpy(expected, space, sizeof(space));
         expected[1] = size;
         expected[words] = size;
-        block_tag_free(block_in_space(1), size);
+        block_tag_free(block_in_space(1), (uintptr_t)size);
         assert_memory_equal(space, expected, sizeof(space));
     }
 }
@@ -223,7 +223,7 @@ static void the_block_behind_finds_the_tagged_one_by_its_footer(void** state)
     for (size_t words = 4; words < SPACE_WORDS - 1; words++) {
         const dmheap_word size = bytes_of(words);
         struct dmheap_block* block = block_in_space(1);
-        block_tag_free(block, size);
+        block_tag_free(block, (uintptr_t)size);
         assert_int_equal(block_footer_before(block_next(block)), size);
         assert_ptr_equal(block_prev(block_next(block)), block);
     }

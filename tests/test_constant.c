@@ -22,8 +22,9 @@
 /* What a hold may touch: the context, a block or two with both neighbours, list links. */
 #define PAGES_MAX 16U
 
-/* A slice of an unregister: 64 blocks passed or 8 freed, each on a page of its own. */
-#define PAGES_OF_SLICE_MAX (64U + 8U * 6U)
+/* A slice of an unregister: the blocks passed, or fewer freed, each on a page of its own. */
+#define PAGES_OF_SLICE_MAX \
+    ((unsigned)(HEAP_SWEEP_BUDGET + HEAP_SWEEP_BUDGET / HEAP_SWEEP_RELEASE * 6))
 
 static unsigned char* area;
 static void* block[BLOCKS_MAX];

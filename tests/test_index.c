@@ -31,14 +31,15 @@ static dmheap_word offset_of(const struct dmheap_ctx* ctx, const struct dmheap_b
 }
 
 /* The smallest size of a class. */
-static dmheap_word size_of_class(const struct dmheap_ctx* ctx, uintptr_t size_class)
+static uintptr_t size_of_class(const struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    dmheap_word granules = 1;
-    while (index_class(ctx, granules * ctx->granule) < size_class) {
+    const uintptr_t granule = (uintptr_t)ctx->granule;
+    uintptr_t granules = 1;
+    while (index_class(ctx, granules * granule) < size_class) {
         granules += 1 + granules / 64;
     }
-    assert_int_equal(index_class(ctx, granules * ctx->granule), size_class);
-    return granules * ctx->granule;
+    assert_int_equal(index_class(ctx, granules * granule), size_class);
+    return granules * granule;
 }
 
 static bool is_marked(const struct dmheap_ctx* ctx, uintptr_t size_class)
@@ -46,15 +47,22 @@ static bool is_marked(const struct dmheap_ctx* ctx, uintptr_t size_class)
     return (ctx->row[size_class / 32] >> (size_class % 32) & 1U) != 0;
 }
 
-/* Every class's bit is set exactly while its bin is not 0, and its row is known above. */
+/* Every row but the first, which is always looked at, is known above while it has a class. */
+static void expect_rows_are_exact(const struct dmheap_ctx* ctx)
+{
+    for (unsigned row = 0; row < 32; row++) {
+        const bool has_class = row != 0 && row < DMHEAP_INDEX_ROWS && ctx->row[row] != 0;
+        assert_int_equal(ctx->rows >> row & 1U, has_class);
+    }
+}
+
+/* Every class's bit is set exactly while its bin is not 0. */
 static void expect_bits_equal_bins(const struct dmheap_ctx* ctx)
 {
     for (uintptr_t size_class = 0; size_class < LAYER_CLASSES; size_class++) {
         assert_int_equal(is_marked(ctx, size_class), ctx->bin[size_class] != 0);
-        if (is_marked(ctx, size_class)) {
-            assert_true((ctx->rows >> (size_class / 32) & 1U) != 0);
-        }
     }
+    expect_rows_are_exact(ctx);
 }
 
 /* The class's list is exactly `count` blocks in this order, linked both ways. */
@@ -78,7 +86,7 @@ static void expect_list(const struct dmheap_ctx* ctx, uintptr_t size_class,
 static uintptr_t class_of_granules(unsigned shift, uintptr_t granules)
 {
     const struct dmheap_ctx ctx = {.granule_shift = shift};
-    return index_class(&ctx, (dmheap_word)(granules << shift));
+    return index_class(&ctx, granules << shift);
 }
 
 /* Granules of the largest block that a header can tell and this target can hold. */
@@ -213,6 +221,7 @@ static void remove_at(struct dmheap_ctx* ctx, struct dmheap_block** list, size_t
                       bool first)
 {
     struct dmheap_block* block = list[at];
+    assert_true(index_is_linked(ctx, block));
     if (first) {
         assert_true(index_remove_first(ctx, block, BIG_CLASS));
     } else {
@@ -285,8 +294,8 @@ static void random_insertions_and_removals_keep_bits_and_bins_equal(void** state
         if (listed[number]) {
             assert_true(index_remove(ctx, spot(ctx, number)));
         } else {
-            const dmheap_word granules = 2 + layer_random() % (step % 3 == 0 ? 2000 : 40);
-            index_insert(ctx, spot(ctx, number), granules * ctx->granule);
+            const uintptr_t granules = 2 + layer_random() % (step % 3 == 0 ? 2000 : 40);
+            index_insert(ctx, spot(ctx, number), granules * (uintptr_t)ctx->granule);
         }
         listed[number] = !listed[number];
         expect_bits_equal_bins(ctx);
@@ -304,15 +313,11 @@ static uintptr_t naive_find(const struct dmheap_ctx* ctx, uintptr_t size_class)
     return size_class < LAYER_CLASSES ? size_class : INDEX_NONE;
 }
 
-static void expect_find_from_anywhere(struct dmheap_ctx* ctx)
+static void expect_find_from_anywhere(const struct dmheap_ctx* ctx)
 {
-    const uint32_t rows = ctx->rows;
+    expect_rows_are_exact(ctx);
     for (uintptr_t from = 0; from < LAYER_CLASSES; from++) {
-        ctx->rows = rows; /* the search clears bits of empty rows */
-        assert_int_equal(index_find(ctx, from), naive_find(ctx, from));
-        for (unsigned row = 0; row < DMHEAP_INDEX_ROWS; row++) {
-            assert_true(ctx->row[row] == 0 || (ctx->rows >> row & 1U) != 0);
-        }
+        assert_int_equal(index_find_above(ctx, from), naive_find(ctx, from + 1));
     }
 }
 
@@ -332,8 +337,8 @@ static void a_single_class_is_found_from_every_one_below(void** state)
         index_mark(ctx, size_class);
         expect_find_from_anywhere(ctx);
         index_unmark(ctx, size_class);
-        ctx->rows = 0;
     }
+    expect_find_from_anywhere(ctx);
     free(ctx);
 }
 
@@ -346,8 +351,8 @@ static void the_lowest_of_several_classes_is_found(void** state)
             index_mark(ctx, layer_random() % LAYER_CLASSES);
         }
         expect_find_from_anywhere(ctx);
-        for (unsigned row = 0; row < DMHEAP_INDEX_ROWS; row++) {
-            ctx->row[row] = 0; /* the bits above stay: empty rows that look full */
+        for (uintptr_t size_class = 0; size_class < LAYER_CLASSES; size_class++) {
+            index_unmark(ctx, size_class);
         }
         if (round % 5 == 0) {
             expect_find_from_anywhere(ctx);
@@ -356,21 +361,23 @@ static void the_lowest_of_several_classes_is_found(void** state)
     free(ctx);
 }
 
-static void a_row_that_ran_empty_keeps_its_bit_until_it_is_met(void** state)
+static void a_row_is_known_above_exactly_while_it_has_a_class(void** state)
 {
     (void)state;
     struct dmheap_ctx* ctx = make();
-    index_mark(ctx, 2 * 32 + 5);
-    index_mark(ctx, 4 * 32 + 1);
-    index_unmark(ctx, 2 * 32 + 5);
-    assert_int_equal(ctx->rows, 1U << 2 | 1U << 4);
-    assert_int_equal(index_find(ctx, 3 * 32), 4 * 32 + 1);
-    assert_int_equal(ctx->rows, 1U << 2 | 1U << 4);
-    assert_int_equal(index_find(ctx, 7), 4 * 32 + 1);
-    assert_int_equal(ctx->rows, 1U << 4);
-    index_unmark(ctx, 4 * 32 + 1);
-    assert_int_equal(index_find(ctx, 7), INDEX_NONE);
-    assert_int_equal(ctx->rows, 0);
+    for (unsigned round = 0; round < 20000; round++) {
+        const uintptr_t size_class = layer_random() % LAYER_CLASSES;
+        const uint32_t bit = (uint32_t)1 << (size_class % 32);
+        const uint32_t others = ctx->row[size_class / 32] & ~bit;
+        if (layer_random() % (1 + round / 1000) == 0) {
+            index_mark(ctx, size_class);
+            assert_int_equal(ctx->row[size_class / 32], others | bit);
+        } else {
+            index_unmark(ctx, size_class);
+            assert_int_equal(ctx->row[size_class / 32], others);
+        }
+        expect_rows_are_exact(ctx);
+    }
     free(ctx);
 }
 
@@ -407,16 +414,15 @@ static void scene_remember(const struct scene* scene)
     memcpy(scene->before, scene->ctx, scene->bytes);
 }
 
-/* `nil` is there to be written to. */
 static void expect_unchanged(const struct scene* scene)
 {
-    ((struct dmheap_ctx*)scene->before)->nil = scene->ctx->nil;
     assert_memory_equal(scene->ctx, scene->before, scene->bytes);
 }
 
 static void expect_refused(const struct scene* scene, const struct dmheap_block* block)
 {
     scene_remember(scene);
+    assert_false(index_is_linked(scene->ctx, block));
     assert_false(index_remove(scene->ctx, block));
     expect_unchanged(scene);
 }
@@ -499,6 +505,12 @@ static bool points_back(const struct scene* scene, dmheap_word link, size_t word
 #define LINK_NEXT 1U /* words from a block's start */
 #define LINK_PREV 2U
 
+/* Is the block's next link 0, the end of a list, or names that place the block? */
+static bool leads_on(const struct scene* scene, const struct dmheap_block* block)
+{
+    return index_link(block->next) == 0 || points_back(scene, block->next, LINK_PREV, block);
+}
+
 static void removal_is_refused_for_every_wrong_next_link(void** state)
 {
     (void)state;
@@ -509,8 +521,7 @@ static void removal_is_refused_for_every_wrong_next_link(void** state)
         const dmheap_word right = block->next;
         for (unsigned i = 0; i < wrong_links(&scene); i++) {
             block->next = wrong_link(&scene, i);
-            scene.ctx->nil.prev = offset_of(scene.ctx, block); /* so is every block's */
-            if (!points_back(&scene, block->next, LINK_PREV, block)) {
+            if (!leads_on(&scene, block)) {
                 expect_refused(&scene, block);
             }
         }
@@ -527,8 +538,7 @@ static void removal_of_the_first_is_refused_for_every_wrong_next_link(void** sta
     struct dmheap_block* block = scene.list[0];
     for (unsigned i = 0; i < wrong_links(&scene); i++) {
         block->next = wrong_link(&scene, i);
-        scene.ctx->nil.prev = offset_of(scene.ctx, block);
-        if (!points_back(&scene, block->next, LINK_PREV, block)) {
+        if (!leads_on(&scene, block)) {
             expect_first_refused(&scene);
         }
     }
@@ -545,7 +555,6 @@ static void removal_is_refused_for_every_wrong_previous_link(void** state)
         const dmheap_word right = block->prev;
         for (unsigned i = 0; i < wrong_links(&scene); i++) {
             block->prev = wrong_link(&scene, i);
-            scene.ctx->nil.prev = 0;
             if (!points_back(&scene, block->prev, LINK_NEXT, block)) {
                 expect_refused(&scene, block);
             }
@@ -595,7 +604,7 @@ static void abandoning_forgets_one_class_and_no_other(void** state)
     expect_list(ctx, BIG_CLASS - 1, &low, 1);
     expect_list(ctx, BIG_CLASS, NULL, 0);
     expect_list(ctx, BIG_CLASS + 1, &high, 1);
-    assert_int_equal(index_find(ctx, BIG_CLASS), BIG_CLASS + 1);
+    assert_int_equal(index_find_above(ctx, BIG_CLASS - 1), BIG_CLASS + 1);
     free(ctx);
 }
 
@@ -632,7 +641,7 @@ int main(void)
         cmocka_unit_test(nothing_is_found_in_an_empty_index),
         cmocka_unit_test(a_single_class_is_found_from_every_one_below),
         cmocka_unit_test(the_lowest_of_several_classes_is_found),
-        cmocka_unit_test(a_row_that_ran_empty_keeps_its_bit_until_it_is_met),
+        cmocka_unit_test(a_row_is_known_above_exactly_while_it_has_a_class),
         cmocka_unit_test(removal_is_refused_when_the_next_block_does_not_point_back),
         cmocka_unit_test(removal_is_refused_when_the_previous_block_does_not_point_back),
         cmocka_unit_test(removal_is_refused_when_the_bin_does_not_point_back),

@@ -9,6 +9,9 @@
 
 #define INDEX_UNSET UINTPTR_MAX
 
+/* The map's words are as wide as an address. */
+#define WORD_BITS (sizeof(uintptr_t) * 8)
+
 /* Granules of all sizes that a heap can have: 4, 8, 16 bytes. */
 #define SHIFT_MIN 2U
 #define SHIFT_MAX 4U
@@ -46,8 +49,8 @@ static void* copy_of(const struct dmheap_ctx* ctx)
 /* Set the bit of granule `index` in a copy, with nothing of what is tested. */
 static void flip_in(void* copy, const struct dmheap_ctx* ctx, uintptr_t index)
 {
-    uint32_t* const map = (uint32_t*)((uintptr_t)copy + (uintptr_t)ctx->live);
-    map[index / 32] ^= (uint32_t)1 << (index % 32);
+    uintptr_t* const map = (uintptr_t*)((uintptr_t)copy + (uintptr_t)ctx->live);
+    map[index / WORD_BITS] ^= (uintptr_t)1 << (index % WORD_BITS);
 }
 
 /* ---- index and address ---------------------------------------------------------------- */
@@ -147,7 +150,7 @@ static void clearing_a_bit_changes_that_bit_only(void** state)
 static void the_granule_behind_the_last_one_can_be_tested(void** state)
 {
     (void)state;
-    for (size_t granules = GRANULES; granules < GRANULES + 40; granules++) {
+    for (size_t granules = GRANULES; granules < GRANULES + WORD_BITS + 1; granules++) {
         struct dmheap_ctx* ctx = layer_ctx_make(SHIFT_MAX, granules);
         assert_false(live_test(ctx, granules));
         live_set(ctx, granules - 1);
@@ -163,7 +166,7 @@ static void only_the_start_of_a_live_payload_is_live(void** state)
     (void)state;
     for (unsigned shift = SHIFT_MIN; shift <= SHIFT_MAX; shift++) {
         struct dmheap_ctx* ctx = make(shift);
-        const uintptr_t live[] = {0, 31, 32, 33, 500, (uintptr_t)ctx->granules - 1};
+        const uintptr_t live[] = {0, 31, 32, 33, 63, 64, 500, (uintptr_t)ctx->granules - 1};
         for (size_t i = 0; i < COUNT_OF(live); i++) {
             live_set(ctx, live[i]);
         }
@@ -179,6 +182,16 @@ static void only_the_start_of_a_live_payload_is_live(void** state)
     }
 }
 
+/* What live_take shows of the map behind a granule: as far as its word goes. */
+static uintptr_t naive_behind(const struct dmheap_ctx* ctx, uintptr_t index)
+{
+    uintptr_t behind = 0;
+    for (uintptr_t i = 1; index % WORD_BITS + i < WORD_BITS && index + i < ctx->granules; i++) {
+        behind |= (uintptr_t)live_test(ctx, index + i) << i;
+    }
+    return behind;
+}
+
 static void taking_works_once_for_each_live_payload(void** state)
 {
     (void)state;
@@ -189,17 +202,40 @@ static void taking_works_once_for_each_live_payload(void** state)
     void* expected = copy_of(ctx);
     for (uintptr_t index = 0; index < ctx->granules; index++) {
         const bool is_live = live_test(ctx, index);
+        const uintptr_t shown = naive_behind(ctx, index);
         uintptr_t taken = INDEX_UNSET;
-        assert_int_equal(live_take(ctx, live_address(ctx, index), &taken), is_live);
+        uintptr_t behind = 0;
+        assert_int_equal(live_take(ctx, live_address(ctx, index), &taken, &behind), is_live);
         assert_int_equal(taken, index);
         if (is_live) {
+            assert_true(behind == shown);
             flip_in(expected, ctx, index);
         }
         assert_memory_equal(ctx, expected, bytes_of(ctx));
-        assert_false(live_take(ctx, live_address(ctx, index), &taken));
+        assert_false(live_take(ctx, live_address(ctx, index), &taken, &behind));
         assert_memory_equal(ctx, expected, bytes_of(ctx));
     }
     free(expected);
+    free(ctx);
+}
+
+static void what_was_taken_can_be_restored(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(SHIFT_MIN);
+    for (uintptr_t index = 0; index < ctx->granules; index += 1 + index % 5) {
+        live_set(ctx, index);
+    }
+    void* before = copy_of(ctx);
+    for (uintptr_t index = 0; index < ctx->granules; index++) {
+        uintptr_t taken = INDEX_UNSET;
+        uintptr_t behind = 0;
+        if (live_take(ctx, live_address(ctx, index), &taken, &behind)) {
+            live_restore(ctx, live_address(ctx, index));
+        }
+        assert_memory_equal(ctx, before, bytes_of(ctx));
+    }
+    free(before);
     free(ctx);
 }
 
@@ -213,91 +249,109 @@ static void taking_at_any_other_address_is_refused(void** state)
         }
         void* before = copy_of(ctx);
         uintptr_t taken = INDEX_UNSET;
+        uintptr_t behind = 0;
         for (uintptr_t i = 0; i < bytes_of(ctx) + 2 * AROUND; i++) {
             if (!is_start(ctx, i - AROUND)) {
-                assert_false(live_take(ctx, address_at(ctx, i - AROUND), &taken));
+                assert_false(live_take(ctx, address_at(ctx, i - AROUND), &taken, &behind));
             }
         }
-        assert_false(live_take(ctx, NULL, &taken));
+        assert_false(live_take(ctx, NULL, &taken, &behind));
         assert_memory_equal(ctx, before, bytes_of(ctx));
         free(before);
         free(ctx);
     }
 }
 
-/* ---- gaps ------------------------------------------------------------------------------- */
+/* ---- what is behind ------------------------------------------------------------------------ */
 
-static void every_address_of_a_granule_could_be_a_payloads(void** state)
-{
-    (void)state;
-    for (unsigned shift = SHIFT_MIN; shift <= SHIFT_MAX; shift++) {
-        struct dmheap_ctx* ctx = make(shift);
-        for (uintptr_t i = 0; i < bytes_of(ctx) + 2 * AROUND; i++) {
-            const uintptr_t offset = i - AROUND;
-            assert_int_equal(live_is_granule(ctx, address_at(ctx, offset)), is_start(ctx, offset));
-        }
-        free(ctx);
-    }
-}
-
-static void the_map_ends_with_a_bit_for_the_end_and_a_word_of_zeros(void** state)
+static void the_map_ends_with_a_bit_for_the_end(void** state)
 {
     (void)state;
     for (dmheap_word granules = 0; granules < 2000; granules++) {
         const dmheap_word bytes = live_map_bytes(granules);
-        assert_int_equal(bytes % 4, 0);
-        assert_true(granules / 32 * 4 + 4 < bytes);
-        assert_true(bytes <= granules / 32 * 4 + 8);
+        assert_int_equal(bytes % sizeof(uintptr_t), 0);
+        assert_true(granules < bytes * 8);
+        assert_true(granules >= (bytes - sizeof(uintptr_t)) * 8);
     }
 }
 
-static void a_window_shows_33_bits_from_any_granule_on(void** state)
+/* Is a live payload somewhere from `from` on and before `to`? */
+static bool is_any_live(const struct dmheap_ctx* ctx, uintptr_t from, uintptr_t to)
+{
+    while (from < to && from < ctx->granules && !live_test(ctx, from)) {
+        from++;
+    }
+    return from < to && from < ctx->granules;
+}
+
+/* Does live_next say what a loop over the bits says, about `granules` behind `index`? */
+static bool is_next_right(const struct dmheap_ctx* ctx, uintptr_t index, uintptr_t granules)
+{
+    const uintptr_t end = index + granules;
+    const uintptr_t word = index / WORD_BITS;
+    const uintptr_t next = live_next(ctx, index, granules, naive_behind(ctx, index));
+    bool contradicts = is_any_live(ctx, index + 1, end);
+    bool is_live = end > index && end < ctx->granules && live_test(ctx, end);
+    if (end / WORD_BITS != word) {
+        /* Of what is longer, both ends are looked at, and it has to end inside the heap. */
+        contradicts = end > ctx->granules || is_any_live(ctx, index + 1, (word + 1) * WORD_BITS) ||
+                      is_any_live(ctx, end / WORD_BITS * WORD_BITS, end);
+        is_live = end < ctx->granules && live_test(ctx, end);
+    }
+    return contradicts ? next << 1 != 0 : next == (is_live ? LIVE_NEXT : 0);
+}
+
+#define NEAR_END ((uintptr_t)160) /* two ends of words, whatever their width, and the map's */
+
+/* The map's last granules, in heaps that end with a word, beside one, and within one. */
+static void what_is_behind_a_granule_agrees_with_a_loop_over_the_bits(void** state)
 {
     (void)state;
-    struct dmheap_ctx* ctx = make(SHIFT_MAX);
-    for (uintptr_t live = 0; live < 140; live++) {
-        live_set(ctx, live);
-        for (uintptr_t index = 0; index < 100; index++) {
-            const uint64_t window = live_window(ctx, index);
-            for (uintptr_t i = 0; i <= 32; i++) {
-                assert_int_equal(window >> i & 1, index + i == live);
+    static const size_t ends[] = {GRANULES + 16, GRANULES + 15, GRANULES + 17, GRANULES + 47};
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        struct dmheap_ctx* ctx = layer_ctx_make(SHIFT_MAX, ends[i]);
+        for (uintptr_t live = ends[i] - NEAR_END; live < ends[i]; live++) {
+            live_set(ctx, live);
+            for (uintptr_t index = ends[i] - NEAR_END; index < ends[i]; index += 1 + i % 3) {
+                for (uintptr_t granules = 0; granules < NEAR_END + 10; granules++) {
+                    assert_true(is_next_right(ctx, index, granules));
+                }
             }
-        }
-        live_clear(ctx, live);
-    }
-    free(ctx);
-}
-
-static void a_window_at_the_end_shows_nothing_behind_it(void** state)
-{
-    (void)state;
-    for (size_t granules = GRANULES; granules < GRANULES + 40; granules++) {
-        struct dmheap_ctx* ctx = layer_ctx_make(SHIFT_MAX, granules);
-        for (size_t index = granules - 40; index < granules; index++) {
-            live_set(ctx, index);
-        }
-        for (size_t index = granules - 32; index <= granules; index++) {
-            const uint64_t expected = ((uint64_t)1 << (granules - index)) - 1;
-            assert_int_equal(live_window(ctx, index), expected);
+            live_clear(ctx, live);
         }
         free(ctx);
     }
 }
 
-static void a_gap_is_looked_at_in_the_words_of_its_ends(void** state)
+static void so_does_what_is_behind_it_in_a_full_map(void** state)
 {
     (void)state;
     struct dmheap_ctx* ctx = make(SHIFT_MAX);
-    for (uintptr_t live = 0; live < 400; live++) {
-        live_set(ctx, live);
-        for (uintptr_t first = 30; first < 100; first += 3) {
-            for (uintptr_t last = first + 32; last < 330; last += 5) {
-                const bool is_between = live > first && live < last;
-                const bool is_seen = live / 32 == first / 32 || live / 32 == last / 32;
-                assert_int_equal(live_is_gap(ctx, first, last), !(is_between && is_seen));
+    for (unsigned step = 0; step < 200; step++) {
+        for (uintptr_t index = 0; index < 300; index++) {
+            if (layer_random() % (1 + step) == 0) {
+                live_set(ctx, index);
+            } else {
+                live_clear(ctx, index);
             }
         }
-        live_clear(ctx, live);
+        for (unsigned look = 0; look < 3000; look++) {
+            assert_true(is_next_right(ctx, layer_random() % 300, layer_random() % 200));
+        }
+    }
+    free(ctx);
+}
+
+static void no_length_leads_behind_the_map(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(SHIFT_MAX);
+    for (uintptr_t index = 0; index < ctx->granules; index++) {
+        for (unsigned bit = 11; bit < WORD_BITS - 1; bit++) {
+            const uintptr_t granules = (uintptr_t)1 << bit;
+            assert_true(live_next(ctx, index, granules, 0) << 1 != 0);
+            assert_true(live_next(ctx, index, granules * 2 - 1, 0) << 1 != 0);
+        }
     }
     free(ctx);
 }
@@ -314,11 +368,11 @@ int main(void)
         cmocka_unit_test(only_the_start_of_a_live_payload_is_live),
         cmocka_unit_test(taking_works_once_for_each_live_payload),
         cmocka_unit_test(taking_at_any_other_address_is_refused),
-        cmocka_unit_test(every_address_of_a_granule_could_be_a_payloads),
-        cmocka_unit_test(the_map_ends_with_a_bit_for_the_end_and_a_word_of_zeros),
-        cmocka_unit_test(a_window_shows_33_bits_from_any_granule_on),
-        cmocka_unit_test(a_window_at_the_end_shows_nothing_behind_it),
-        cmocka_unit_test(a_gap_is_looked_at_in_the_words_of_its_ends),
+        cmocka_unit_test(what_was_taken_can_be_restored),
+        cmocka_unit_test(the_map_ends_with_a_bit_for_the_end),
+        cmocka_unit_test(what_is_behind_a_granule_agrees_with_a_loop_over_the_bits),
+        cmocka_unit_test(so_does_what_is_behind_it_in_a_full_map),
+        cmocka_unit_test(no_length_leads_behind_the_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

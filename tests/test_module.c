@@ -146,15 +146,14 @@ static void the_short_path_counts_references_too(void** state)
     open_heap(8 * KIB);
     const char name[] = "app";
     const struct record* record = create(name);
-    assert_null(module_alloc_fast(test_heap.ctx, 10, name)); /* not found last */
+    assert_null(module_alloc_hinted(test_heap.ctx, 10, name)); /* not found last */
     (void)record_find(test_heap.ctx, name);
-    assert_non_null(module_alloc_fast(test_heap.ctx, 10, name));
-    assert_int_equal(record->references, 2);
-    const struct dmheap_block* block = module_alloc_fast(test_heap.ctx, 10, NULL);
+    const struct dmheap_block* block = module_alloc_hinted(test_heap.ctx, 10, name);
     assert_non_null(block);
-    assert_int_equal(block_owner(block), OWNER_NOBODY);
-    assert_null(module_alloc_fast(test_heap.ctx, 10, "unknown"));
-    assert_null(module_alloc_fast(test_heap.ctx, 100 * KIB, name));
+    assert_int_equal(block_owner(block), record->id);
+    assert_int_equal(record->references, 2);
+    assert_null(module_alloc_hinted(test_heap.ctx, 10, "unknown"));
+    assert_null(module_alloc_hinted(test_heap.ctx, 100 * KIB, name));
     assert_int_equal(record->references, 2);
     (void)heap_verify();
 }
@@ -284,11 +283,37 @@ static void a_forgotten_module_is_not_found_by_its_pointer(void** state)
     forget(name);
     assert_null(record_find_hinted(test_heap.ctx, name));
     assert_null(record_find(test_heap.ctx, name));
-    assert_null(module_alloc_fast(test_heap.ctx, 10, name));
+    assert_null(module_alloc_hinted(test_heap.ctx, 10, name));
     (void)heap_verify();
 }
 
 /* ---- free -------------------------------------------------------------------------------------------- */
+
+/* Before any module was found by its name, and after. */
+static void a_block_whose_owner_was_written_over_is_refused(void** state)
+{
+    (void)state;
+    for (unsigned with_module = 0; with_module < 2; with_module++) {
+        open_heap(8 * KIB);
+        void* ptr = dmheap_malloc(20, NULL);
+        assert_non_null(dmheap_malloc(10, with_module != 0 ? "app" : NULL));
+        for (dmheap_word owner = 0; owner < OWNER_COUNT; owner++) {
+            if (owner == OWNER_NOBODY || record_of(test_heap.ctx, owner) != NULL) {
+                continue;
+            }
+            block_set_owner(block_of(ptr), owner);
+            snapshot_take();
+            dmheap_free(ptr, true);
+            assert_true(snapshot_is_same());
+            expect_error();
+        }
+        block_set_owner(block_of(ptr), OWNER_NOBODY);
+        dmheap_free(ptr, true);
+        expect_silence();
+        (void)heap_verify();
+        arenas_release();
+    }
+}
 
 static void the_heaps_own_blocks_cannot_be_freed_resized_or_handed_on(void** state)
 {
@@ -610,6 +635,7 @@ int main(void)
         heap_case(closing_copies_a_name_that_stands_in_the_modules_memory),
         heap_case(nobody_and_unknown_names_cannot_be_closed),
         heap_case(a_module_without_blocks_is_swept_in_one_slice),
+        heap_case(a_block_whose_owner_was_written_over_is_refused),
         heap_case(the_heaps_own_blocks_cannot_be_freed_resized_or_handed_on),
         heap_case(a_block_whose_owner_no_module_has_is_damaged),
         heap_case(a_damaged_block_stays_live_and_keeps_its_reference),

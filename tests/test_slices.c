@@ -11,6 +11,10 @@
 
 #define HEAP_BYTES (256 * KIB)
 
+/* Blocks of one slice of an unregister, at most. */
+#define PASSED_MAX ((unsigned)HEAP_SWEEP_BUDGET)
+#define FREED_MAX  ((unsigned)(HEAP_SWEEP_BUDGET / HEAP_SWEEP_RELEASE))
+
 /* Live blocks that carry the id of `owner`; valid between slices too, as heap_check is not. */
 static size_t count_live(dmheap_word owner)
 {
@@ -57,7 +61,7 @@ static void count_slice(void* context)
     verify_blocks();
 }
 
-static void a_slice_frees_8_blocks_at_most(void** state)
+static void a_slice_frees_no_more_than_its_budget(void** state)
 {
     (void)state;
     enum { BLOCKS = 3000 };
@@ -73,15 +77,15 @@ static void a_slice_frees_8_blocks_at_most(void** state)
     dmheap_unregister_module("app");
     test_port_on_unlock(NULL, NULL);
     assert_int_equal(slices.live, 0);
-    assert_in_range(slices.most_freed, 4, 8);
-    assert_true(slices.count > BLOCKS / 8);
+    assert_in_range(slices.most_freed, FREED_MAX / 2, FREED_MAX);
+    assert_true(slices.count >= BLOCKS / FREED_MAX);
     (void)heap_verify();
 }
 
 /* Lock holds that it takes to find the module's one block behind `others` other ones. */
 static unsigned holds_behind(unsigned others)
 {
-    heap_open(64 * KIB, 8);
+    heap_open(128 * KIB, 8);
     for (unsigned i = 0; i < others; i++) {
         assert_non_null(dmheap_malloc(24, NULL));
     }
@@ -95,16 +99,16 @@ static unsigned holds_behind(unsigned others)
     return holds;
 }
 
-static void a_slice_passes_64_blocks_at_most(void** state)
+static void a_slice_passes_no_more_than_its_budget(void** state)
 {
     (void)state;
     const unsigned least = holds_behind(0);
     unsigned last = least;
-    for (unsigned others = 0; others < 700; others += 7) {
+    for (unsigned others = 0; others < 11 * PASSED_MAX; others += 19) {
         const unsigned holds = holds_behind(others);
         assert_true(holds >= last);
-        assert_true((holds - least + 1) * 64 > others);
-        assert_true(holds - least <= others / 64 + 1);
+        assert_true((holds - least + 1) * PASSED_MAX > others);
+        assert_true(holds - least <= others / PASSED_MAX + 1);
         last = holds;
     }
 }
@@ -132,14 +136,14 @@ static void a_slice_is_the_same_work_in_any_heap(void** state)
 
 /*
  * A damaged size hides the module's second block from the walk along the sizes; the second round
- * finds it by the live map, and passes the map of 200 KiB in slices as well.
+ * finds it by the live map, and passes the map of 3 MiB in slices as well.
  */
 static void the_live_map_is_passed_in_slices_too(void** state)
 {
     (void)state;
-    heap_open(HEAP_BYTES, 8);
+    heap_open(4 * MIB, 8);
     void* first = dmheap_malloc(10, "app");
-    void* large = dmheap_malloc(200 * KIB, NULL);
+    void* large = dmheap_malloc(3 * MIB, NULL);
     void* mark = dmheap_malloc(10, NULL);
     void* last = dmheap_malloc(10, "app");
     assert_non_null(last);
@@ -147,8 +151,8 @@ static void the_live_map_is_passed_in_slices_too(void** state)
     block_of(mark)->header += (dmheap_word)block_size(block_of(last));
     (void)test_port_reset();
     dmheap_unregister_module("app");
-    const size_t words = 200 * KIB / 8 / 32;
-    assert_true(test_port_holds() > words / 64);
+    const size_t words = 3 * MIB / 8 / LIVE_BITS;
+    assert_true(test_port_holds() > words / PASSED_MAX);
     assert_false(live_is(test_heap.ctx, last));
     assert_false(live_is(test_heap.ctx, first));
     assert_true(live_is(test_heap.ctx, large));
@@ -227,7 +231,7 @@ static void in_every_gap(void (*act)(struct gap*), void (*check)(struct gap*))
         gap_close();
         at++;
     } while (at < 1000);
-    assert_true(at > 400 / 8);
+    assert_true(at > 400 / FREED_MAX);
 }
 
 static void allocate_as_another(struct gap* gap)
@@ -464,7 +468,7 @@ static void unregister_second(void* context)
 static void two_modules_may_unregister_at_once(void** state)
 {
     (void)state;
-    for (unsigned at = 0; at < 40; at++) {
+    for (unsigned at = 0; at < 300 / FREED_MAX; at++) {
         struct interleaved interleaved = {at, 0};
         heap_open(64 * KIB, 8);
         for (unsigned i = 0; i < 600; i++) {
@@ -702,8 +706,8 @@ static void two_blocks_may_move_at_once(void** state)
 int main(void)
 {
     const struct CMUnitTest bounds[] = {
-        heap_case(a_slice_frees_8_blocks_at_most),
-        heap_case(a_slice_passes_64_blocks_at_most),
+        heap_case(a_slice_frees_no_more_than_its_budget),
+        heap_case(a_slice_passes_no_more_than_its_budget),
         heap_case(a_slice_is_the_same_work_in_any_heap),
         heap_case(the_live_map_is_passed_in_slices_too),
     };
