@@ -432,5 +432,10 @@ size_t workload_arena(const struct workload_plan* plan)
     } else if (workload->alignment != 0) {
         block += (size_t)1 << workload->alignment;
     }
-    return 2U * plan->live * block + 16384U;
+    const size_t tight = plan->live * block / 8U * 9U;
+    const bool compares = workload->pattern == WORKLOAD_SCENE || workload->worked != 0;
+    if (tight <= WORKLOAD_ARENA && (compares || 2U * tight > WORKLOAD_ARENA)) {
+        return WORKLOAD_ARENA;
+    }
+    return 2U * tight + 8192U;
 }

@@ -112,7 +112,14 @@ struct workload_sequence {
 struct workload_sequence workload_generate(const struct workload_plan* plan, struct workload_op* op,
                                            uint32_t capacity);
 
-/* Bytes of a heap that serves it at ease: twice what is live on average, and 16 KiB. */
+/* The largest heap that blocks with 4-byte headers can fill. */
+#define WORKLOAD_ARENA ((size_t)16 << 20)
+
+/*
+ * Bytes of a heap that serves the plan at ease: more than twice of what is live on average; but
+ * WORKLOAD_ARENA where that much suffices and twice would be more. Workloads that compare the same
+ * calls behind few and behind many blocks always get WORKLOAD_ARENA.
+ */
 size_t workload_arena(const struct workload_plan* plan);
 
 #endif
