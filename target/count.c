@@ -10,10 +10,10 @@
  *     count              all allocators that are linked in; a line of JSON for each figure
  *     count NAME         one of them
  */
-#include "../bench/dmheap.h"
 #include "../bench/replay.h"
+#include "../bench/variants.h"
 #include "board.h"
-#include "report.h"
+#include "figure.h"
 #include "self_test.h"
 
 #include <stdio.h>
@@ -36,6 +36,17 @@ static const struct bench_allocator* const peers[] = {
 
 int count_main(int count, char** arguments);
 
+/* dmheap's variants, then the peers; NULL behind the last one. */
+static const struct bench_allocator* allocator_number(unsigned number)
+{
+    return number < bench_dmheap_count ? &bench_dmheap[number] : peers[number - bench_dmheap_count];
+}
+
+static bool is_wanted(const struct bench_allocator* allocator, const char* wanted)
+{
+    return wanted == NULL || strcmp(allocator->name, wanted) == 0;
+}
+
 /* ---- what is measured ------------------------------------------------------------- */
 
 #define MEASURED 5000U
@@ -54,25 +65,6 @@ static const char* const call_names[WORKLOAD_KINDS] = {
     [WORKLOAD_RESIZE] = "realloc",           [WORKLOAD_ALIGNED] = "aligned_alloc",
     [WORKLOAD_ALLOCATE_FOR] = "malloc_for",  [WORKLOAD_UNLOAD] = "unload",
 };
-
-struct tally {
-    uint32_t calls;
-    uint32_t least;
-    uint32_t most;
-    uint64_t sum;
-};
-
-static void tally_add(struct tally* tally, uint32_t cost)
-{
-    if (tally->calls == 0 || cost < tally->least) {
-        tally->least = cost;
-    }
-    if (cost > tally->most) {
-        tally->most = cost;
-    }
-    tally->calls++;
-    tally->sum += cost;
-}
 
 /* ---- one call --------------------------------------------------------------------- */
 
@@ -161,4 +153,212 @@ static uint32_t cost_of(const struct bench_allocator* allocator, struct workload
     const uint32_t to = board_clock();
     slots[workload_slot(op)] = ptr;
     return board_instructions(from, to);
+}
+
+/* ---- a run ------------------------------------------------------------------------ */
+
+struct bench {
+    struct workload_sequence sequence;
+    struct workload_plan plan;
+    struct workload_op* op;
+    void** slots;
+    uint32_t around[WORKLOAD_KINDS]; /* what the readings and a return cost */
+    struct tally tally[WORKLOAD_KINDS];
+};
+
+/* Instructions of a function that only returns, which must be the same each time. */
+static bool measure_around(struct bench* bench)
+{
+    struct tally tally[WORKLOAD_KINDS] = {{0, 0, 0, 0}};
+    for (uint32_t i = bench->sequence.unmeasured; i < bench->sequence.count; i++) {
+        tally_add(&tally[workload_kind(bench->op[i])],
+                  cost_of(&nothing, bench->op[i], bench->slots));
+    }
+    for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
+        bench->around[kind] = tally[kind].most;
+        if (tally[kind].least != tally[kind].most) {
+            printf("a return costs %u to %u instructions\n", (unsigned)tally[kind].least,
+                   (unsigned)tally[kind].most);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool prepare(struct bench* bench, const struct workload* workload, uint32_t live)
+{
+    bench->plan = workload_usual_plan(workload, live, MEASURED);
+    bench->sequence = workload_generate(&bench->plan, NULL, 0);
+    bench->op = malloc(bench->sequence.count * sizeof(*bench->op));
+    bench->slots = calloc(bench->sequence.slots, sizeof(*bench->slots));
+    if (bench->op == NULL || bench->slots == NULL) {
+        printf("no memory for the operations of %s, %u live\n", workload->name, (unsigned)live);
+        return false;
+    }
+    bench->sequence = workload_generate(&bench->plan, bench->op, bench->sequence.count);
+    return measure_around(bench);
+}
+
+static bool play(struct bench* bench, const struct bench_allocator* allocator)
+{
+    const size_t room = (size_t)(target_arena_end - target_arena_start);
+    const size_t wanted = workload_arena(&bench->plan);
+    if (wanted > room || !allocator->init(target_arena_start, wanted)) {
+        return false;
+    }
+    memset(bench->slots, 0, bench->sequence.slots * sizeof(*bench->slots));
+    memset(bench->tally, 0, sizeof(bench->tally));
+    for (uint32_t i = 0; i < bench->sequence.unmeasured; i++) {
+        if (!replay_op(allocator, bench->op[i], bench->slots)) {
+            return false;
+        }
+    }
+    for (uint32_t i = bench->sequence.unmeasured; i < bench->sequence.count; i++) {
+        const enum workload_kind kind = workload_kind(bench->op[i]);
+        const uint32_t cost = cost_of(allocator, bench->op[i], bench->slots);
+        tally_add(&bench->tally[kind], cost - bench->around[kind] + RETURN);
+        if (bench->slots[workload_slot(bench->op[i])] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void print_run(const struct bench* bench, const struct bench_allocator* allocator)
+{
+    struct figure figure = {allocator->name, bench->plan.workload->name, bench->plan.live, ""};
+    for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
+        figure.call = call_names[kind];
+        figure_print(figure, &bench->tally[kind]);
+    }
+}
+
+/* All allocators on one sequence; those that lack a function of it are left out. */
+static bool run(const char* workload_name, uint32_t live, const char* wanted)
+{
+    struct bench bench = {.op = NULL};
+    bool passed = prepare(&bench, workload_find(workload_name), live);
+    for (unsigned i = 0; passed && allocator_number(i) != NULL; i++) {
+        const struct bench_allocator* allocator = allocator_number(i);
+        if (!is_wanted(allocator, wanted) ||
+            !replay_is_possible(allocator, bench.plan.workload)) {
+            continue;
+        }
+        passed = play(&bench, allocator);
+        if (passed) {
+            print_run(&bench, allocator);
+        } else {
+            printf("%s does not serve %s, %u live\n", allocator->name, workload_name,
+                   (unsigned)live);
+        }
+    }
+    free(bench.op);
+    free(bench.slots);
+    return passed;
+}
+
+/* ---- unregister ------------------------------------------------------------------- */
+
+/* Which of `blocks` blocks are of the module that goes: the last, every second, any half, all. */
+enum share { SHARE_LAST, SHARE_ALTERNATE, SHARE_RANDOM, SHARE_ALL };
+
+static bool is_shared(enum share share, uint32_t index, uint32_t blocks, uint32_t random)
+{
+    switch (share) {
+    case SHARE_LAST:
+        return index == blocks - 1;
+    case SHARE_ALTERNATE:
+        return index % 2 == 0;
+    case SHARE_RANDOM:
+        return random % 2 == 0;
+    default:
+        return true;
+    }
+}
+
+struct unload {
+    uint32_t freed;
+    uint32_t cost;
+};
+
+/* Two modules' blocks of 8 to 263 bytes; unload one module. */
+static struct unload unload_share(const struct bench_allocator* allocator, uint32_t blocks,
+                                  enum share share)
+{
+    static void* slot[1];
+    const struct workload_op op = {(uint32_t)WORKLOAD_UNLOAD << 24, 0};
+    struct unload unload = {0, 0};
+    uint32_t random = 1;
+    (void)allocator->init(target_arena_start, (size_t)blocks * 300 + 16384);
+    for (uint32_t i = 0; i < blocks; i++) {
+        random = random * 1664525U + 1013904223U;
+        const bool is_first = is_shared(share, i, blocks, random >> 16);
+        if (allocator->allocate_for(8 + (random >> 24), is_first ? 0 : 1) == NULL) {
+            printf("%s: no memory for %u blocks\n", allocator->name, (unsigned)blocks);
+        }
+        unload.freed += is_first;
+    }
+    const uint32_t around = cost_of(&nothing, op, slot);
+    unload.cost = cost_of(allocator, op, slot) - around + RETURN;
+    return unload;
+}
+
+/* What one more block costs that only is passed, in hundredths. */
+static uint32_t cost_of_passing(const struct bench_allocator* allocator, uint32_t blocks)
+{
+    const struct unload few = unload_share(allocator, blocks, SHARE_LAST);
+    const struct unload many = unload_share(allocator, 2 * blocks, SHARE_LAST);
+    return (many.cost - few.cost) * 100 / blocks;
+}
+
+/* What freeing a block costs on top of passing all of them, in hundredths. */
+static uint32_t cost_of_freeing(struct unload unload, uint32_t blocks, uint32_t passing)
+{
+    return (unload.cost * 100 - passing * blocks) / unload.freed;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static void count_unregister(const struct bench_allocator* allocator)
+{
+    enum { BLOCKS = 1000 };
+    struct figure figure = {allocator->name, "unregister", BLOCKS, "passed"};
+    const uint32_t passing = cost_of_passing(allocator, BLOCKS);
+    figure_print_hundredths(figure, passing,
+                            larger(passing, larger(cost_of_passing(allocator, BLOCKS / 10),
+                                                   cost_of_passing(allocator, BLOCKS * 10))));
+    uint32_t worst = 0;
+    for (enum share share = SHARE_ALTERNATE; share <= SHARE_ALL; share++) {
+        const struct unload unload = unload_share(allocator, BLOCKS, share);
+        worst = larger(worst, cost_of_freeing(unload, BLOCKS, passing));
+    }
+    const struct unload half = unload_share(allocator, BLOCKS, SHARE_ALTERNATE);
+    figure.call = "freed";
+    figure_print_hundredths(figure, cost_of_freeing(half, BLOCKS, passing), worst);
+    figure.call = "500_of_1000";
+    figure_print_hundredths(figure, half.cost * 100, half.cost * 100);
+}
+
+/* ---- all of it -------------------------------------------------------------------- */
+
+int count_main(int count, char** arguments)
+{
+    const char* wanted = count > 1 ? arguments[1] : NULL;
+    if (!self_test_passes()) {
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        if (!run(runs[i].workload, runs[i].live, wanted)) {
+            return 1;
+        }
+    }
+    for (unsigned i = 0; allocator_number(i) != NULL; i++) {
+        if (is_wanted(allocator_number(i), wanted) && allocator_number(i)->unload != NULL) {
+            count_unregister(allocator_number(i));
+        }
+    }
+    return 0;
 }

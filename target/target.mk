@@ -9,6 +9,7 @@
 BOARDS ?= cortex-m3 cortex-m0 cortex-m4f rv32imac microbit
 SRC    ?= src
 PEER   ?=
+PARTS  ?= layer ported count
 
 # ---- the boards ----------------------------------------------------------------
 
@@ -41,15 +42,17 @@ microbit_CC    := arm-none-eabi-gcc
 microbit_ARCH  := -mcpu=cortex-m0 -mthumb
 microbit_QEMU  := qemu-system-arm -M microbit
 microbit_FILES := $(ARM_FILES) target/microbit.c
-microbit_LINK  := -T target/arm/microbit.ld --specs=nano.specs
+microbit_LINK  := -T target/arm/microbit.ld
+microbit_LIBC  := --specs=nano.specs
 microbit_PORT  := cortex_m
 
-rv32imac_CC    := riscv64-unknown-elf-gcc --specs=picolibc.specs
+rv32imac_CC    := riscv64-unknown-elf-gcc
 rv32imac_ARCH  := -march=rv32imac -mabi=ilp32
 rv32imac_QEMU  := qemu-system-riscv32 -M virt -bios none
 rv32imac_FILES := target/riscv/start.S target/riscv/picolibc.c target/virt.c
 rv32imac_LINK  := -T target/riscv/virt.ld
 rv32imac_PORT  := riscv
+rv32imac_LIBC  := --specs=picolibc.specs
 
 $(if $(filter-out $(patsubst %_QEMU,%,$(filter %_QEMU,$(.VARIABLES))),$(BOARDS)),\
     $(error BOARDS=$(BOARDS): it is some of $(patsubst %_QEMU,%,$(filter %_QEMU,$(.VARIABLES)))))
@@ -71,10 +74,12 @@ target_programs = $(if $(filter undefined,$(origin $1_$2_TESTS)),$(TARGET_$2_TES
 TARGET_COMPILE := -std=c99 $(WARNINGS) -O2 -g -ffunction-sections -fdata-sections -MMD -MP \
                   -I$(SRC)/../include -I$(SRC)/../standin $(SETTINGS)
 TARGET_PORT_FLAGS  := -DDMHEAP_PORT_PRINTF=printf -Itests
+# As it ships, with an empty lock.
+TARGET_COUNT_FLAGS := $(call port_define,ports/bare/dmheap_port.h)
 TARGET_LAYER_FLAGS := -DDMHEAP_ASSERTS=1 $(call port_define,tests/port/dmheap_port.h) \
                       -I$(SRC) -Itests -Itarget
 
-TARGET_CONFIGURATION := $(TARGET_COMPILE) $(CFLAGS) $(PEER) \
+TARGET_CONFIGURATION := $(TARGET_COMPILE) $(CFLAGS) $(PEER) $(PARTS) \
     $(foreach b,$(BOARDS),$($b_CC) $($b_ARCH) $($b_LINK))
 TB := build/target/$(firstword $(shell printf '%s' '$(subst ','\'',$(TARGET_CONFIGURATION))' | cksum))
 
@@ -84,21 +89,31 @@ TB := build/target/$(firstword $(shell printf '%s' '$(subst ','\'',$(TARGET_CONF
 define target_compile
 $(call say,CC  )
 @mkdir -p $(@D)
-$(Q)$($1_CC) $($1_ARCH) $(TARGET_COMPILE) $2 $(CFLAGS) -c -o $@ $<
+$(Q)$($1_CC) $($1_ARCH) $($1_LIBC) $(TARGET_COMPILE) $2 $(CFLAGS) -c -o $@ $<
 endef
 
 # $(call target_program,board,flags): the same, of a program; its main takes the program's name
 define target_program
 $(call target_compile,$1,$2)
-$(Q)$(target_tool) --redefine-sym main=$(basename $(@F))_main $@
+$(Q)$(call target_objcopy,$1) --redefine-sym main=$(basename $(@F))_main $@
 endef
-target_tool = $(subst -gcc,-objcopy,$(firstword $($1_CC)))
+target_objcopy = $(subst -gcc,-objcopy,$(firstword $($1_CC)))
 
 # $(call target_join,board): the recipe of a group, from its objects
 define target_join
 $(call say,JOIN)
 $(Q)$($1_CC) $($1_ARCH) -r -nostdlib -o $@ $(filter %.o %.a,$^)
-$(Q)$(target_tool) --wildcard --keep-global-symbol='*_main' $@
+$(Q)$(call target_objcopy,$1) --wildcard --keep-global-symbol='*_main' $@
+endef
+
+# $(call target_peer_rule,board,file): another allocator, reduced to its plug-in's structure
+define target_peer_rule
+$(TB)/$1/peer/$(basename $(notdir $2)).o: $2 target/target.mk
+	$$(call say,PEER)
+	@mkdir -p $$(@D)
+	$$(Q)$($1_CC) $($1_ARCH) -r -nostdlib -o $$@ $$<
+	$$(Q)$$(call target_objcopy,$1) --keep-global-symbol=peer_$(basename $(notdir $2)) \
+	    --redefine-sym bench_allocator=peer_$(basename $(notdir $2)) $$@
 endef
 
 # $(call target_rules,board): all rules of a board
@@ -106,8 +121,11 @@ define target_rules
 $1_DIR      := $(TB)/$1
 $1_LAYER    := $(call target_programs,$1,LAYER)
 $1_PORTED   := $(call target_programs,$1,PORT)
-$1_PROGRAMS := $$($1_LAYER) $$($1_PORTED)
-$1_GROUPS   := $$(if $$($1_LAYER),layer) $$(if $$($1_PORTED),ported)
+$1_COUNT    := $$(if $$(filter microbit,$1),,count)
+$1_GROUPS   := $$(filter $(PARTS),$$(if $$($1_LAYER),layer) $$(if $$($1_PORTED),ported) $$($1_COUNT))
+$1_PROGRAMS := $$(if $$(filter layer,$$($1_GROUPS)),$$($1_LAYER)) \
+    $$(if $$(filter ported,$$($1_GROUPS)),$$($1_PORTED)) $$(filter count,$$($1_GROUPS))
+$1_PEERS    := $$(if $$($1_COUNT),$(subst %,$1,$(PEER)))
 
 $(TB)/$1/layer/%.o: tests/%.c GNUmakefile target/target.mk
 	$$(call target_program,$1,$(TARGET_LAYER_FLAGS))
@@ -126,16 +144,29 @@ $(TB)/$1/ported/dmheap.o: $(SRC)/dmheap.c GNUmakefile target/target.mk
 $(TB)/$1/ported.o: $$(patsubst %,$(TB)/$1/ported/%.o,$$($1_PORTED) dmheap)
 	$$(call target_join,$1)
 
+$(TB)/$1/count/%.o: bench/%.c GNUmakefile target/target.mk
+	$$(call target_compile,$1)
+$(TB)/$1/count/dmheap.o: $(SRC)/dmheap.c GNUmakefile target/target.mk
+	$$(call target_compile,$1,$(TARGET_COUNT_FLAGS))
+$(TB)/$1/count/variants.o: bench/dmheap.c GNUmakefile target/target.mk
+	$$(call target_compile,$1)
+$(TB)/$1/count/count.o: target/count.c GNUmakefile target/target.mk
+	$$(call target_compile,$1,'-DPEERS=$$(patsubst %,PEER(%),$$(basename $$(notdir $$($1_PEERS))))')
+$(TB)/$1/count.o: $$(patsubst %,$(TB)/$1/count/%.o,count dmheap variants workload) \
+        $$(patsubst %,$(TB)/$1/peer/%.o,$$(basename $$(notdir $$($1_PEERS))))
+	$$(call target_join,$1)
+
 $(TB)/$1/base/%.o: target/%.c GNUmakefile target/target.mk
-	$$(call target_compile,$1,'-DPROGRAMS=$$(patsubst %,PROGRAM(%),$$($1_PROGRAMS))')
+	$$(call target_compile,$1,'-DPROGRAMS=$$(patsubst %,PROGRAM(%),$$($1_PROGRAMS) self_test)' \
+	    -DTARGET_NAME='"$1"')
 $(TB)/$1/base/%.o: target/%.S GNUmakefile target/target.mk
 	$$(call target_compile,$1)
 
 $(TB)/$1/firmware.elf: $$(patsubst target/%,$(TB)/$1/base/%.o,\
-        $$(basename target/firmware.c target/semihost.c $($1_FILES))) \
+        $$(basename target/firmware.c target/semihost.c target/self_test.c target/figure.c $($1_FILES))) \
         $$(patsubst %,$(TB)/$1/%.o,$$($1_GROUPS)) $(wildcard target/*/*.ld)
 	$$(call say,LINK)
-	$$(Q)$($1_CC) $($1_ARCH) -nostartfiles -Wl,--gc-sections $($1_LINK) -o $$@ $$(filter %.o,$$^)
+	$$(Q)$($1_CC) $($1_ARCH) $($1_LIBC) -nostartfiles -Wl,--gc-sections $($1_LINK) -o $$@ $$(filter %.o,$$^)
 
 test-target-$1: $(TB)/$1/firmware.elf
 	@echo "$1:"; $$(call target_run_all,$1,$$($1_PROGRAMS))
@@ -165,7 +196,25 @@ done; \
 echo "$1: $$passed passed, $$failed failed"; test $$failed -eq 0
 endef
 
+# $(call bench_rules,board): count twice, compare, and keep the figures
+define bench_rules
+bench-target-$1: $(TB)/$1/firmware.elf
+	@mkdir -p build/bench-target
+	@$$(call target_run,$1,count) >$(TB)/$1/count.1.json && \
+	    $$(call target_run,$1,count) >$(TB)/$1/count.2.json || { cat $(TB)/$1/count.?.json; exit 1; }
+	@cmp $(TB)/$1/count.1.json $(TB)/$1/count.2.json
+	@cp $(TB)/$1/count.1.json build/bench-target/$1.json
+endef
+
 $(foreach board,$(BOARDS),$(eval $(call target_rules,$(board))))
+$(foreach board,$(BOARDS),$(foreach peer,$($(board)_PEERS),\
+    $(eval $(call target_peer_rule,$(board),$(peer)))))
+
+BENCH_BOARDS := $(filter-out microbit,$(BOARDS))
+$(foreach board,$(BENCH_BOARDS),$(eval $(call bench_rules,$(board))))
+
+bench-target: $(addprefix bench-target-,$(BENCH_BOARDS))
+	@python3 target/table.py $(patsubst %,build/bench-target/%.json,$(BENCH_BOARDS))
 
 test-target: $(addprefix test-target-,$(BOARDS))
 
