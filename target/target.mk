@@ -47,9 +47,9 @@ microbit_LIBC  := --specs=nano.specs
 microbit_PORT  := cortex_m
 
 rv32imac_CC    := riscv64-unknown-elf-gcc
-rv32imac_ARCH  := -march=rv32imac -mabi=ilp32
+rv32imac_ARCH  := -march=rv32imac -mabi=ilp32 -misa-spec=2.2
 rv32imac_QEMU  := qemu-system-riscv32 -M virt -bios none
-rv32imac_FILES := target/riscv/start.S target/riscv/picolibc.c target/virt.c
+rv32imac_FILES := target/riscv/start.c target/riscv/picolibc.c target/virt.c
 rv32imac_LINK  := -T target/riscv/virt.ld
 rv32imac_PORT  := riscv
 rv32imac_LIBC  := --specs=picolibc.specs
