@@ -29,7 +29,7 @@ struct CMUnitTest {
 
 #define cmocka_unit_test_setup_teardown(test, setup, teardown) \
     {                                                          \
-        #test, test, setup, teardown                           \
+#test, test, setup, teardown                           \
     }
 
 #define print_message (void)printf
@@ -78,13 +78,13 @@ static inline void cmocka_compare(uintmax_t left, uintmax_t right, int is_equal_
     }
 }
 
-#define assert_int_equal(a, b)                                                              \
+#define assert_int_equal(a, b) \
     cmocka_compare((uintmax_t)(a), (uintmax_t)(b), 1, #a " == " #b, __FILE__, __LINE__)
-#define assert_int_not_equal(a, b)                                                          \
+#define assert_int_not_equal(a, b) \
     cmocka_compare((uintmax_t)(a), (uintmax_t)(b), 0, #a " != " #b, __FILE__, __LINE__)
-#define assert_ptr_equal(a, b)                                                              \
+#define assert_ptr_equal(a, b) \
     cmocka_compare((uintptr_t)(a), (uintptr_t)(b), 1, #a " == " #b, __FILE__, __LINE__)
-#define assert_ptr_not_equal(a, b)                                                          \
+#define assert_ptr_not_equal(a, b) \
     cmocka_compare((uintptr_t)(a), (uintptr_t)(b), 0, #a " != " #b, __FILE__, __LINE__)
 
 static inline void cmocka_in_range(uintmax_t value, uintmax_t least, uintmax_t most,
@@ -97,9 +97,9 @@ static inline void cmocka_in_range(uintmax_t value, uintmax_t least, uintmax_t m
     }
 }
 
-#define assert_in_range(value, least, most)                                                 \
-    cmocka_in_range((uintmax_t)(value), (uintmax_t)(least), (uintmax_t)(most), #value,      \
-                    __FILE__, __LINE__)
+#define assert_in_range(value, least, most)                                                      \
+    cmocka_in_range((uintmax_t)(value), (uintmax_t)(least), (uintmax_t)(most), #value, __FILE__, \
+                    __LINE__)
 
 static inline void cmocka_same_text(const char* left, const char* right, const char* file, int line)
 {

@@ -55,15 +55,15 @@ static const struct {
     const char* workload;
     uint32_t live;
 } runs[] = {
-    {"small", 100},  {"small", 1000},  {"small", 10000}, {"small", 30000}, {"mixed", 100},
-    {"mixed", 1000}, {"mixed", 10000}, {"lifo", 50},     {"realloc", 500}, {"aligned", 500},
-    {"load", 8},     {"modules", 8},
+    {"small", 100},   {"small", 1000},  {"small", 10000}, {"small", 30000},
+    {"mixed", 100},   {"mixed", 1000},  {"mixed", 10000}, {"lifo", 50},
+    {"realloc", 500}, {"aligned", 500}, {"load", 8},      {"modules", 8},
 };
 
 static const char* const call_names[WORKLOAD_KINDS] = {
-    [WORKLOAD_ALLOCATE] = "malloc",          [WORKLOAD_RELEASE] = "free",
-    [WORKLOAD_RESIZE] = "realloc",           [WORKLOAD_ALIGNED] = "aligned_alloc",
-    [WORKLOAD_ALLOCATE_FOR] = "malloc_for",  [WORKLOAD_UNLOAD] = "unload",
+    [WORKLOAD_ALLOCATE] = "malloc",         [WORKLOAD_RELEASE] = "free",
+    [WORKLOAD_RESIZE] = "realloc",          [WORKLOAD_ALIGNED] = "aligned_alloc",
+    [WORKLOAD_ALLOCATE_FOR] = "malloc_for", [WORKLOAD_UNLOAD] = "unload",
 };
 
 /* ---- one call --------------------------------------------------------------------- */
@@ -110,15 +110,22 @@ static void nothing_unload(unsigned module)
 }
 
 static const struct bench_allocator nothing = {
-    "nothing",      nothing_init,   nothing_allocate,         nothing_release,
-    nothing_resize, nothing_allocate_aligned, nothing_allocate_for, nothing_unload,
+    "nothing",
+    nothing_init,
+    nothing_allocate,
+    nothing_release,
+    nothing_resize,
+    nothing_allocate_aligned,
+    nothing_allocate_for,
+    nothing_unload,
     true,
 };
 
 #define RETURN 1U /* the instruction of each of them */
 
 /* Do one operation; the instructions between the two readings. */
-static uint32_t cost_of(const struct bench_allocator* allocator, struct workload_op op, void** slots)
+static uint32_t cost_of(const struct bench_allocator* allocator, struct workload_op op,
+                        void** slots)
 {
     void* ptr = slots[workload_slot(op)];
     const unsigned tag = workload_tag(op);
@@ -152,7 +159,7 @@ static uint32_t cost_of(const struct bench_allocator* allocator, struct workload
     }
     const uint32_t to = board_clock();
     slots[workload_slot(op)] = ptr;
-    return board_instructions(from, to);
+    return board_instructions(board_ticks(from, to));
 }
 
 /* ---- a run ------------------------------------------------------------------------ */
@@ -240,8 +247,7 @@ static bool run(const char* workload_name, uint32_t live, const char* wanted)
     bool passed = prepare(&bench, workload_find(workload_name), live);
     for (unsigned i = 0; passed && allocator_number(i) != NULL; i++) {
         const struct bench_allocator* allocator = allocator_number(i);
-        if (!is_wanted(allocator, wanted) ||
-            !replay_is_possible(allocator, bench.plan.workload)) {
+        if (!is_wanted(allocator, wanted) || !replay_is_possible(allocator, bench.plan.workload)) {
             continue;
         }
         passed = play(&bench, allocator);

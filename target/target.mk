@@ -9,19 +9,20 @@
 BOARDS ?= cortex-m3 cortex-m0 cortex-m4f rv32imac microbit
 SRC    ?= src
 PEER   ?=
-PARTS  ?= layer ported count
+PARTS  ?= layer ported held count
 
 # ---- the boards ----------------------------------------------------------------
 
-# CC, ARCH: the compiler. MACHINE: how qemu runs it. FILES, SCRIPT: what of target/ is for it.
+# CC, ARCH, LIBC: the compiler. QEMU: what runs it. BOARD, FILES, LINK: what of target/ is for it.
 # An ARMv6-M program runs on an ARMv7-M core instruction by instruction as on a Cortex-M0, so
 # the Cortex-M0 has the larger board for what does not fit into a micro:bit.
 ARM_FILES       := target/arm/start.c target/arm/newlib.c
 cortex-m0_CC    := arm-none-eabi-gcc
 cortex-m0_ARCH  := -mcpu=cortex-m0 -mthumb
 cortex-m0_QEMU  := qemu-system-arm -M mps2-an385
-cortex-m0_FILES := $(ARM_FILES) target/mps2.c
+cortex-m0_FILES := $(ARM_FILES)
 cortex-m0_LINK  := -T target/arm/mps2.ld
+cortex-m0_BOARD := mps2
 cortex-m0_PORT  := cortex_m
 
 cortex-m3_CC    := arm-none-eabi-gcc
@@ -29,6 +30,7 @@ cortex-m3_ARCH  := -mcpu=cortex-m3 -mthumb
 cortex-m3_QEMU  := qemu-system-arm -M mps2-an385
 cortex-m3_FILES := $(cortex-m0_FILES)
 cortex-m3_LINK  := $(cortex-m0_LINK)
+cortex-m3_BOARD := mps2
 cortex-m3_PORT  := cortex_m
 
 cortex-m4f_CC    := arm-none-eabi-gcc
@@ -36,21 +38,24 @@ cortex-m4f_ARCH  := -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16
 cortex-m4f_QEMU  := qemu-system-arm -M mps2-an386
 cortex-m4f_FILES := $(cortex-m0_FILES)
 cortex-m4f_LINK  := $(cortex-m0_LINK)
+cortex-m4f_BOARD := mps2
 cortex-m4f_PORT  := cortex_m
 
 microbit_CC    := arm-none-eabi-gcc
 microbit_ARCH  := -mcpu=cortex-m0 -mthumb
 microbit_QEMU  := qemu-system-arm -M microbit
-microbit_FILES := $(ARM_FILES) target/microbit.c
+microbit_FILES := $(ARM_FILES)
 microbit_LINK  := -T target/arm/microbit.ld
 microbit_LIBC  := --specs=nano.specs
+microbit_BOARD := microbit
 microbit_PORT  := cortex_m
 
 rv32imac_CC    := riscv64-unknown-elf-gcc
 rv32imac_ARCH  := -march=rv32imac -mabi=ilp32 -misa-spec=2.2
 rv32imac_QEMU  := qemu-system-riscv32 -M virt -bios none
-rv32imac_FILES := target/riscv/start.c target/riscv/picolibc.c target/virt.c
+rv32imac_FILES := target/riscv/start.c target/riscv/picolibc.c
 rv32imac_LINK  := -T target/riscv/virt.ld
+rv32imac_BOARD := virt
 rv32imac_PORT  := riscv
 rv32imac_LIBC  := --specs=picolibc.specs
 
@@ -65,6 +70,7 @@ TARGET_PORT_TESTS  := test_simple test_dmheap_unit test_dmheap_module
 # What a micro:bit has room for.
 microbit_LAYER_TESTS := test_bits test_block
 microbit_PORT_TESTS  :=
+microbit_HELD        := -DTEST_INTERRUPT_HEAP=6144
 
 # $(call target_programs,board,LAYER or PORT)
 target_programs = $(if $(filter undefined,$(origin $1_$2_TESTS)),$(TARGET_$2_TESTS),$($1_$2_TESTS))
@@ -74,13 +80,16 @@ target_programs = $(if $(filter undefined,$(origin $1_$2_TESTS)),$(TARGET_$2_TES
 TARGET_COMPILE := -std=c99 $(WARNINGS) -O2 -g -ffunction-sections -fdata-sections -MMD -MP \
                   -I$(SRC)/../include -I$(SRC)/../standin $(SETTINGS)
 TARGET_PORT_FLAGS  := -DDMHEAP_PORT_PRINTF=printf -Itests
+# Around the port of the board, the clock.
+target_held_flags = -I. -DTARGET_PORT_HEADER='"ports/$($1_PORT)/dmheap_port.h"' \
+    -DTARGET_BOARD_HEADER='"$($1_BOARD).h"' $($1_HELD)
 # As it ships, with an empty lock.
 TARGET_COUNT_FLAGS := $(call port_define,ports/bare/dmheap_port.h)
 TARGET_LAYER_FLAGS := -DDMHEAP_ASSERTS=1 $(call port_define,tests/port/dmheap_port.h) \
                       -I$(SRC) -Itests -Itarget
 
 TARGET_CONFIGURATION := $(TARGET_COMPILE) $(CFLAGS) $(PEER) $(PARTS) \
-    $(foreach b,$(BOARDS),$($b_CC) $($b_ARCH) $($b_LINK))
+    $(foreach b,$(BOARDS),$b $($b_CC) $($b_ARCH) $($b_LIBC) $($b_LINK) $($b_BOARD) $($b_PORT) $($b_HELD))
 TB := build/target/$(firstword $(shell printf '%s' '$(subst ','\'',$(TARGET_CONFIGURATION))' | cksum))
 
 # ---- an image ------------------------------------------------------------------
@@ -122,9 +131,11 @@ $1_DIR      := $(TB)/$1
 $1_LAYER    := $(call target_programs,$1,LAYER)
 $1_PORTED   := $(call target_programs,$1,PORT)
 $1_COUNT    := $$(if $$(filter microbit,$1),,count)
-$1_GROUPS   := $$(filter $(PARTS),$$(if $$($1_LAYER),layer) $$(if $$($1_PORTED),ported) $$($1_COUNT))
+$1_GROUPS   := $$(filter $(PARTS),$$(if $$($1_LAYER),layer) $$(if $$($1_PORTED),ported) held \
+    $$($1_COUNT))
 $1_PROGRAMS := $$(if $$(filter layer,$$($1_GROUPS)),$$($1_LAYER)) \
-    $$(if $$(filter ported,$$($1_GROUPS)),$$($1_PORTED)) $$(filter count,$$($1_GROUPS))
+    $$(if $$(filter ported,$$($1_GROUPS)),$$($1_PORTED)) $$(if $$(filter held,$$($1_GROUPS)),test_interrupt) \
+    $$(filter count,$$($1_GROUPS))
 $1_PEERS    := $$(if $$($1_COUNT),$(subst %,$1,$(PEER)))
 
 $(TB)/$1/layer/%.o: tests/%.c GNUmakefile target/target.mk
@@ -144,6 +155,13 @@ $(TB)/$1/ported/dmheap.o: $(SRC)/dmheap.c GNUmakefile target/target.mk
 $(TB)/$1/ported.o: $$(patsubst %,$(TB)/$1/ported/%.o,$$($1_PORTED) dmheap)
 	$$(call target_join,$1)
 
+$(TB)/$1/held/dmheap.o: $(SRC)/dmheap.c GNUmakefile target/target.mk
+	$$(call target_compile,$1,$(call target_held_flags,$1) -DDMHEAP_PORT_HEADER='"target/port/dmheap_port.h"')
+$(TB)/$1/held/%.o: target/%.c GNUmakefile target/target.mk
+	$$(call target_compile,$1,$(call target_held_flags,$1) -Itests)
+$(TB)/$1/held.o: $$(patsubst %,$(TB)/$1/held/%.o,test_interrupt hold dmheap)
+	$$(call target_join,$1)
+
 $(TB)/$1/count/%.o: bench/%.c GNUmakefile target/target.mk
 	$$(call target_compile,$1)
 $(TB)/$1/count/dmheap.o: $(SRC)/dmheap.c GNUmakefile target/target.mk
@@ -151,25 +169,28 @@ $(TB)/$1/count/dmheap.o: $(SRC)/dmheap.c GNUmakefile target/target.mk
 $(TB)/$1/count/variants.o: bench/dmheap.c GNUmakefile target/target.mk
 	$$(call target_compile,$1)
 $(TB)/$1/count/count.o: target/count.c GNUmakefile target/target.mk
-	$$(call target_compile,$1,'-DPEERS=$$(patsubst %,PEER(%),$$(basename $$(notdir $$($1_PEERS))))')
+	$$(call target_compile,$1,-DTARGET_BOARD_HEADER='"$($1_BOARD).h"' \
+	    '-DPEERS=$$(patsubst %,PEER(%),$$(basename $$(notdir $$($1_PEERS))))')
 $(TB)/$1/count.o: $$(patsubst %,$(TB)/$1/count/%.o,count dmheap variants workload) \
         $$(patsubst %,$(TB)/$1/peer/%.o,$$(basename $$(notdir $$($1_PEERS))))
 	$$(call target_join,$1)
 
 $(TB)/$1/base/%.o: target/%.c GNUmakefile target/target.mk
 	$$(call target_compile,$1,'-DPROGRAMS=$$(patsubst %,PROGRAM(%),$$($1_PROGRAMS) self_test)' \
+	    -DTARGET_BOARD_HEADER='"$($1_BOARD).h"' \
 	    -DTARGET_NAME='"$1"')
 $(TB)/$1/base/%.o: target/%.S GNUmakefile target/target.mk
 	$$(call target_compile,$1)
 
 $(TB)/$1/firmware.elf: $$(patsubst target/%,$(TB)/$1/base/%.o,\
-        $$(basename target/firmware.c target/semihost.c target/self_test.c target/figure.c $($1_FILES))) \
+        $$(basename target/firmware.c target/semihost.c target/self_test.c target/figure.c \
+        target/$($1_BOARD).c $($1_FILES))) \
         $$(patsubst %,$(TB)/$1/%.o,$$($1_GROUPS)) $(wildcard target/*/*.ld)
 	$$(call say,LINK)
 	$$(Q)$($1_CC) $($1_ARCH) $($1_LIBC) -nostartfiles -Wl,--gc-sections $($1_LINK) -o $$@ $$(filter %.o,$$^)
 
 test-target-$1: $(TB)/$1/firmware.elf
-	@echo "$1:"; $$(call target_run_all,$1,$$($1_PROGRAMS))
+	@echo "$1:"; $$(call target_run_all,$1,self_test $$(filter-out count,$$($1_PROGRAMS)))
 endef
 
 # ---- running -------------------------------------------------------------------

@@ -14,7 +14,8 @@
 #define DMHEAP_PORT_H
 
 #if !defined(__ARM_ARCH_PROFILE) || __ARM_ARCH_PROFILE != 'M'
-#error "ports/cortex_m is for Arm's M profile: compile with -mcpu=cortex-m..., or take another port."
+#error \
+    "ports/cortex_m is for Arm's M profile: compile with -mcpu=cortex-m..., or take another port."
 #endif
 
 /* PRIMASK as it was before the lock; written only while interrupts are masked. */

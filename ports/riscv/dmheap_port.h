@@ -27,10 +27,7 @@ static unsigned long dmheap_port_mie;
 static inline void dmheap_port_lock(void)
 {
     unsigned long mstatus;
-    __asm__ volatile("csrrci %0, mstatus, %1"
-                     : "=r"(mstatus)
-                     : "i"(DMHEAP_PORT_MIE)
-                     : "memory");
+    __asm__ volatile("csrrci %0, mstatus, %1" : "=r"(mstatus) : "i"(DMHEAP_PORT_MIE) : "memory");
     dmheap_port_mie = mstatus & DMHEAP_PORT_MIE;
 }
 

@@ -34,6 +34,25 @@ uintptr_t semihost_call(uintptr_t operation, const void* argument)
     return r0;
 }
 
+/* ---- masking ---------------------------------------------------------------------- */
+
+bool core_is_masked(void)
+{
+    uint32_t primask;
+    __asm__ volatile("mrs %0, primask" : "=r"(primask));
+    return primask != 0;
+}
+
+void core_mask(void)
+{
+    __asm__ volatile("cpsid i" : : : "memory");
+}
+
+void core_unmask(void)
+{
+    __asm__ volatile("cpsie i" : : : "memory");
+}
+
 /* ---- exceptions ------------------------------------------------------------------- */
 
 void target_reset(void);

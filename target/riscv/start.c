@@ -16,6 +16,7 @@ extern uint32_t target_bss_start[];
 extern uint32_t target_bss_end[];
 
 #define FAULT_STATUS        70
+#define MSTATUS_MIE         8
 #define CAUSE_MACHINE_TIMER 0x80000007U
 
 /* ---- semihosting ------------------------------------------------------------------ */
@@ -36,6 +37,25 @@ uintptr_t semihost_call(uintptr_t operation, const void* argument)
                      : "r"(a1)
                      : "memory");
     return a0;
+}
+
+/* ---- masking ---------------------------------------------------------------------- */
+
+bool core_is_masked(void)
+{
+    uint32_t mstatus;
+    __asm__ volatile("csrr %0, mstatus" : "=r"(mstatus));
+    return (mstatus & MSTATUS_MIE) == 0;
+}
+
+void core_mask(void)
+{
+    __asm__ volatile("csrci mstatus, %0" : : "i"(MSTATUS_MIE) : "memory");
+}
+
+void core_unmask(void)
+{
+    __asm__ volatile("csrsi mstatus, %0" : : "i"(MSTATUS_MIE) : "memory");
 }
 
 /* ---- traps ------------------------------------------------------------------------ */
