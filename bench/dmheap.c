@@ -52,7 +52,8 @@ static void release_true(void* ptr)
 
 /* ---- a module's blocks, by a name of 7 characters --------------------------------------- */
 
-static const char client[] = "network";
+/* Aligned, for the C library's string functions take a step more or less with the address. */
+__attribute__((aligned(64))) static const char client[] = "network";
 
 static void* allocate_named(size_t size)
 {
