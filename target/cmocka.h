@@ -37,14 +37,25 @@ struct CMUnitTest {
 
 /* ---- failure ---------------------------------------------------------------------- */
 
+#define CMOCKA_FAILED  1
+#define CMOCKA_SKIPPED 2
+
 static jmp_buf cmocka_next;
 
 __attribute__((noreturn)) static inline void _fail(const char* file, int line)
 {
     print_error("%s:%d: failed\n", file, line);
-    longjmp(cmocka_next, 1);
+    longjmp(cmocka_next, CMOCKA_FAILED);
 }
 
+/* A case that is left out; it counts as passed. */
+__attribute__((noreturn)) static inline void _skip(void)
+{
+    print_message("skipped:\n");
+    longjmp(cmocka_next, CMOCKA_SKIPPED);
+}
+
+#define skip() _skip()
 #define fail() _fail(__FILE__, __LINE__)
 
 #define fail_msg(...)             \
@@ -132,17 +143,33 @@ static inline int cmocka_passes(CMFixtureFunction fixture, void** state)
     return fixture == NULL || fixture(state) == 0;
 }
 
+/* The body of a case, up to its end or to where it jumps out. */
+static inline int cmocka_body_passes(const struct CMUnitTest* test, void** state)
+{
+    switch (setjmp(cmocka_next)) {
+    case 0:
+        if (!cmocka_passes(test->setup_func, state)) {
+            return 0;
+        }
+        test->test_func(state);
+        return 1;
+    case CMOCKA_SKIPPED:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static inline int cmocka_end_passes(const struct CMUnitTest* test, void** state)
+{
+    return setjmp(cmocka_next) == 0 && cmocka_passes(test->teardown_func, state);
+}
+
 /* One case; the tear-down runs after a failure as well. */
 static inline int cmocka_run(const struct CMUnitTest* test, void** state)
 {
-    volatile int passed = 0;
-    if (setjmp(cmocka_next) == 0 && cmocka_passes(test->setup_func, state)) {
-        test->test_func(state);
-        passed = 1;
-    }
-    if (setjmp(cmocka_next) != 0 || !cmocka_passes(test->teardown_func, state)) {
-        passed = 0;
-    }
+    const int body_passed = cmocka_body_passes(test, state);
+    const int passed = cmocka_end_passes(test, state) && body_passed;
     print_message("%s %s\n", passed ? "ok    " : "FAILED", test->name);
     return passed;
 }

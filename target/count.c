@@ -62,7 +62,7 @@ static const struct {
 
 static const char* const call_names[WORKLOAD_KINDS] = {
     [WORKLOAD_ALLOCATE] = "malloc",         [WORKLOAD_RELEASE] = "free",
-    [WORKLOAD_RESIZE] = "realloc",          [WORKLOAD_ALIGNED] = "aligned_alloc",
+    [WORKLOAD_RESIZE] = "realloc",          [WORKLOAD_ALIGNED] = "aligned",
     [WORKLOAD_ALLOCATE_FOR] = "malloc_for", [WORKLOAD_UNLOAD] = "unload",
 };
 
@@ -333,9 +333,9 @@ static void count_unregister(const struct bench_allocator* allocator)
     enum { BLOCKS = 1000 };
     struct figure figure = {allocator->name, "unregister", BLOCKS, "passed"};
     const uint32_t passing = cost_of_passing(allocator, BLOCKS);
-    figure_print_hundredths(figure, passing,
-                            larger(passing, larger(cost_of_passing(allocator, BLOCKS / 10),
-                                                   cost_of_passing(allocator, BLOCKS * 10))));
+    figure_print_mean(figure, passing,
+                      larger(passing, larger(cost_of_passing(allocator, BLOCKS / 10),
+                                             cost_of_passing(allocator, BLOCKS * 10))));
     uint32_t worst = 0;
     for (enum share share = SHARE_ALTERNATE; share <= SHARE_ALL; share++) {
         const struct unload unload = unload_share(allocator, BLOCKS, share);
@@ -343,9 +343,9 @@ static void count_unregister(const struct bench_allocator* allocator)
     }
     const struct unload half = unload_share(allocator, BLOCKS, SHARE_ALTERNATE);
     figure.call = "freed";
-    figure_print_hundredths(figure, cost_of_freeing(half, BLOCKS, passing), worst);
-    figure.call = "500_of_1000";
-    figure_print_hundredths(figure, half.cost * 100, half.cost * 100);
+    figure_print_mean(figure, cost_of_freeing(half, BLOCKS, passing), worst);
+    figure.call = "half";
+    figure_print_mean(figure, half.cost * 100, half.cost * 100);
 }
 
 /* ---- all of it -------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Figures: counted calls, and the lines of JSON that report them.
+ * Figures: what was counted, and the lines of JSON that tell it. target/results.py reads them.
  */
 #ifndef TARGET_FIGURE_H
 #define TARGET_FIGURE_H
@@ -11,7 +11,7 @@ struct tally {
     uint32_t calls;
     uint32_t least;
     uint32_t most;
-    uint64_t sum;
+    uint32_t sum;
 };
 
 static inline void tally_add(struct tally* tally, uint32_t cost)
@@ -26,7 +26,7 @@ static inline void tally_add(struct tally* tally, uint32_t cost)
     tally->sum += cost;
 }
 
-/* What was counted, as bench/ceilings names it: target.workload.live.call. */
+/* Whose calls, doing what, with how many live blocks. */
 struct figure {
     const char* allocator;
     const char* workload;
@@ -34,10 +34,13 @@ struct figure {
     const char* call;
 };
 
-/* One line; nothing for a tally without calls. */
+/* Calls: their number, sum and worst. Nothing for a tally without calls. */
 void figure_print(struct figure figure, const struct tally* tally);
 
-/* The same where mean and worst are no calls' but computed, in hundredths of instructions. */
-void figure_print_hundredths(struct figure figure, uint32_t mean, uint32_t worst);
+/* A mean that was computed from several measurements, and the worst, in hundredths. */
+void figure_print_mean(struct figure figure, uint32_t mean, uint32_t worst);
+
+/* The longest of something. */
+void figure_print_worst(struct figure figure, uint32_t worst);
 
 #endif
