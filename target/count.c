@@ -5,7 +5,9 @@
  * The sequences are those of the benchmark on a PC. The clock is read right before and right after
  * each call; the cost of the same two readings around a call of a function that is nothing but its
  * return, which is measured alike, is subtracted, and the return added again. So what counts
- * are the plug-in's instructions, from its first one to its return, both included.
+ * are the plug-in's instructions, from its first one to its return, both included. The mean is of
+ * the measured part of a sequence, the worst of all of it, the first fill and a module's first
+ * block included.
  *
  *     count              all allocators that are linked in; a line of JSON for each figure
  *     count NAME         one of them
@@ -49,7 +51,8 @@ static bool is_wanted(const struct bench_allocator* allocator, const char* wante
 
 /* ---- what is measured ------------------------------------------------------------- */
 
-#define MEASURED 5000U
+#define MEASURED          5000U
+#define VARIANTS_LIVE_MAX 1000U
 
 static const struct {
     const char* workload;
@@ -162,6 +165,30 @@ static uint32_t cost_of(const struct bench_allocator* allocator, struct workload
     return board_instructions(board_ticks(from, to));
 }
 
+/* What the readings and a return cost. */
+static uint32_t around[WORKLOAD_KINDS];
+
+/* It must be the same each time, whatever the arguments. */
+static bool measure_around(void)
+{
+    enum { SLOTS = 16, TIMES = 200 };
+    static void* slots[SLOTS];
+    bool passed = true;
+    for (uint32_t i = 0; i < TIMES * WORKLOAD_KINDS; i++) {
+        const uint32_t kind = i % WORKLOAD_KINDS;
+        const struct workload_op op = {i / 7 % SLOTS | kind << 24 | i % 32 << 27, 3 * i};
+        const uint32_t cost = cost_of(&nothing, op, slots);
+        if (i < WORKLOAD_KINDS) {
+            around[kind] = cost;
+        } else if (cost != around[kind]) {
+            printf("a return costs %u or %u instructions\n", (unsigned)around[kind],
+                   (unsigned)cost);
+            passed = false;
+        }
+    }
+    return passed;
+}
+
 /* ---- a run ------------------------------------------------------------------------ */
 
 struct bench {
@@ -169,28 +196,9 @@ struct bench {
     struct workload_plan plan;
     struct workload_op* op;
     void** slots;
-    uint32_t around[WORKLOAD_KINDS]; /* what the readings and a return cost */
     struct tally tally[WORKLOAD_KINDS];
+    uint32_t worst[WORKLOAD_KINDS];
 };
-
-/* Instructions of a function that only returns, which must be the same each time. */
-static bool measure_around(struct bench* bench)
-{
-    struct tally tally[WORKLOAD_KINDS] = {{0, 0, 0, 0}};
-    for (uint32_t i = bench->sequence.unmeasured; i < bench->sequence.count; i++) {
-        tally_add(&tally[workload_kind(bench->op[i])],
-                  cost_of(&nothing, bench->op[i], bench->slots));
-    }
-    for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
-        bench->around[kind] = tally[kind].most;
-        if (tally[kind].least != tally[kind].most) {
-            printf("a return costs %u to %u instructions\n", (unsigned)tally[kind].least,
-                   (unsigned)tally[kind].most);
-            return false;
-        }
-    }
-    return true;
-}
 
 static bool prepare(struct bench* bench, const struct workload* workload, uint32_t live)
 {
@@ -203,32 +211,42 @@ static bool prepare(struct bench* bench, const struct workload* workload, uint32
         return false;
     }
     bench->sequence = workload_generate(&bench->plan, bench->op, bench->sequence.count);
-    return measure_around(bench);
+    return true;
+}
+
+/* One operation as part of the sequence; all count for the worst call, the measured ones for the mean. */
+static bool play_op(struct bench* bench, const struct bench_allocator* allocator, uint32_t index)
+{
+    const struct workload_op op = bench->op[index];
+    const enum workload_kind kind = workload_kind(op);
+    const uint32_t cost = cost_of(allocator, op, bench->slots) - around[kind] + RETURN;
+    if (index >= bench->sequence.unmeasured) {
+        tally_add(&bench->tally[kind], cost);
+    }
+    if (cost > bench->worst[kind]) {
+        bench->worst[kind] = cost;
+    }
+    return bench->slots[workload_slot(op)] != NULL;
 }
 
 static bool play(struct bench* bench, const struct bench_allocator* allocator)
 {
     const size_t room = (size_t)(target_arena_end - target_arena_start);
     const size_t wanted = workload_arena(&bench->plan);
-    if (wanted > room || !allocator->init(target_arena_start, wanted)) {
-        return false;
-    }
+    bool served = wanted <= room && allocator->init(target_arena_start, wanted);
     memset(bench->slots, 0, bench->sequence.slots * sizeof(*bench->slots));
     memset(bench->tally, 0, sizeof(bench->tally));
-    for (uint32_t i = 0; i < bench->sequence.unmeasured; i++) {
-        if (!replay_op(allocator, bench->op[i], bench->slots)) {
-            return false;
-        }
+    memset(bench->worst, 0, sizeof(bench->worst));
+    for (uint32_t i = 0; served && i < bench->sequence.count; i++) {
+        served = play_op(bench, allocator, i);
     }
-    for (uint32_t i = bench->sequence.unmeasured; i < bench->sequence.count; i++) {
-        const enum workload_kind kind = workload_kind(bench->op[i]);
-        const uint32_t cost = cost_of(allocator, bench->op[i], bench->slots);
-        tally_add(&bench->tally[kind], cost - bench->around[kind] + RETURN);
-        if (bench->slots[workload_slot(bench->op[i])] == NULL) {
-            return false;
-        }
-    }
-    return true;
+    return served;
+}
+
+/* The ways to call dmheap differ no more with many blocks than with few. */
+static bool is_worth_it(unsigned number, uint32_t live)
+{
+    return number == 0 || number >= bench_dmheap_count || live <= VARIANTS_LIVE_MAX;
 }
 
 static void print_run(const struct bench* bench, const struct bench_allocator* allocator)
@@ -236,7 +254,7 @@ static void print_run(const struct bench* bench, const struct bench_allocator* a
     struct figure figure = {allocator->name, bench->plan.workload->name, bench->plan.live, ""};
     for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
         figure.call = call_names[kind];
-        figure_print(figure, &bench->tally[kind]);
+        figure_print(figure, &bench->tally[kind], bench->worst[kind]);
     }
 }
 
@@ -247,7 +265,8 @@ static bool run(const char* workload_name, uint32_t live, const char* wanted)
     bool passed = prepare(&bench, workload_find(workload_name), live);
     for (unsigned i = 0; passed && allocator_number(i) != NULL; i++) {
         const struct bench_allocator* allocator = allocator_number(i);
-        if (!is_wanted(allocator, wanted) || !replay_is_possible(allocator, bench.plan.workload)) {
+        if (!is_wanted(allocator, wanted) || !is_worth_it(i, live) ||
+            !replay_is_possible(allocator, bench.plan.workload)) {
             continue;
         }
         passed = play(&bench, allocator);
@@ -304,8 +323,7 @@ static struct unload unload_share(const struct bench_allocator* allocator, uint3
         }
         unload.freed += is_first;
     }
-    const uint32_t around = cost_of(&nothing, op, slot);
-    unload.cost = cost_of(allocator, op, slot) - around + RETURN;
+    unload.cost = cost_of(allocator, op, slot) - around[WORKLOAD_UNLOAD] + RETURN;
     return unload;
 }
 
@@ -353,7 +371,7 @@ static void count_unregister(const struct bench_allocator* allocator)
 int count_main(int count, char** arguments)
 {
     const char* wanted = count > 1 ? arguments[1] : NULL;
-    if (!self_test_passes()) {
+    if (!self_test_passes() || !measure_around()) {
         return 1;
     }
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {

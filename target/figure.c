@@ -10,12 +10,12 @@ static void print_begin(struct figure figure)
            figure.allocator, figure.workload, (unsigned)figure.live, figure.call);
 }
 
-void figure_print(struct figure figure, const struct tally* tally)
+void figure_print(struct figure figure, const struct tally* tally, uint32_t worst)
 {
     if (tally->calls != 0) {
         print_begin(figure);
         printf("\"calls\":%u,\"sum\":%u,\"worst\":%u}\n", (unsigned)tally->calls,
-               (unsigned)tally->sum, (unsigned)tally->most);
+               (unsigned)tally->sum, (unsigned)worst);
     }
 }
 

@@ -34,8 +34,8 @@ struct figure {
     const char* call;
 };
 
-/* Calls: their number, sum and worst. Nothing for a tally without calls. */
-void figure_print(struct figure figure, const struct tally* tally);
+/* Calls: their number and sum, and the worst. Nothing for a tally without calls. */
+void figure_print(struct figure figure, const struct tally* tally, uint32_t worst);
 
 /* A mean that was computed from several measurements, and the worst, in hundredths. */
 void figure_print_mean(struct figure figure, uint32_t mean, uint32_t worst);
