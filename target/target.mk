@@ -18,7 +18,7 @@
 # The programs come in parts, each linked with a dmheap of its own (its port, its assertions) and
 # reduced to the entries of its programs, so that the parts know nothing of each other.
 
-BOARDS ?= cortex-m3 cortex-m0 cortex-m4f rv32imac microbit
+BOARDS ?= cortex-m3 rv32imac cortex-m0 cortex-m4f microbit
 PARTS  ?= layers ported held count
 SRC    ?= src
 PEER   ?=
@@ -27,7 +27,7 @@ RUN    ?=
 # ---- the boards ----------------------------------------------------------------
 
 # CC, ARCH, LIBC: the compiler. QEMU: what runs it. BOARD, CORE, SCRIPT: what of target/ is for it.
-# PORT: which is tested. MIB: memory for the tests.
+# PORT: which is tested. MIB: memory for the tests. SMALL: what they do with less.
 # ARMv6-M is a part of ARMv7-M, and a Cortex-M3 takes the same instructions as a Cortex-M0 where
 # the program is the same. So cortex-m0 has the larger board, for what a micro:bit has no room for.
 cortex-m3_CC     := arm-none-eabi-gcc
@@ -69,6 +69,7 @@ microbit_CORE   := $(cortex-m3_CORE)
 microbit_SCRIPT := target/arm/microbit.ld
 microbit_PORT   := $(cortex-m3_PORT)
 microbit_MIB    := 0
+microbit_SMALL  := -DLINES_MAX=4
 
 # The older specification, in which the compiler's own libraries are found and csr needs no name.
 rv32imac_CC     := riscv64-unknown-elf-gcc
@@ -81,7 +82,7 @@ rv32imac_SCRIPT := target/riscv/virt.ld
 rv32imac_PORT   := riscv
 rv32imac_MIB    := 80
 
-KNOWN_BOARDS := cortex-m3 cortex-m0 cortex-m4f rv32imac microbit
+KNOWN_BOARDS := cortex-m3 rv32imac cortex-m0 cortex-m4f microbit
 $(if $(filter-out $(KNOWN_BOARDS),$(BOARDS)),\
     $(error BOARDS=$(BOARDS): there are $(KNOWN_BOARDS)))
 
@@ -130,7 +131,7 @@ TARGET_COMPILE := -std=c99 $(WARNINGS) -O2 -g -ffunction-sections -fdata-section
                   -I$(SRC)/../include -I$(SRC)/../standin $(SETTINGS)
 # $(call layers_FLAGS,board) and so on
 layers_FLAGS = -DDMHEAP_ASSERTS=1 $(call port_define,tests/port/dmheap_port.h) \
-               -I$(SRC) -Itests -Itarget -DTEST_MIB_MAX=$($1_MIB)
+               -I$(SRC) -Itests -Itarget -DTEST_MIB_MAX=$($1_MIB) $($1_SMALL)
 ported_FLAGS = -DDMHEAP_PORT_PRINTF=printf $(call port_define,ports/$($1_PORT)/dmheap_port.h) -Itests
 held_FLAGS   = $(call board_FLAGS,$1) $(call port_define,target/port/dmheap_port.h) -Itests \
                -DTARGET_PORT_HEADER='"ports/$($1_PORT)/dmheap_port.h"'
@@ -146,9 +147,14 @@ peers_of    = $(if $($1_count),$(basename $(notdir $(PEER))))
 
 # ---- an image ------------------------------------------------------------------
 
-TARGET_CONFIGURATION := $(TARGET_COMPILE) $(CFLAGS) $(PARTS) $(PEER) $(foreach b,$(BOARDS),\
-    $b $($b_CC) $($b_ARCH) $($b_LIBC) $($b_QEMU) $(foreach p,$(PARTS),$(call $p_FLAGS,$b)))
-TB := build/target/$(firstword $(shell printf '%s' '$(subst ','\'',$(TARGET_CONFIGURATION))' | cksum))
+# A folder for each part in each set of flags, and one for each set of parts: no change leaves a
+# stale object, and none compiles what it does not concern.
+target_hash = $(firstword $(shell printf '%s' '$(subst ','\'',$1)' | cksum))
+target_folder = build/target/$1/$2-$(call target_hash,$($1_CC) $($1_ARCH) $($1_LIBC) \
+    $(TARGET_COMPILE) $(CFLAGS) $(call $2_FLAGS,$1) $($1_$2) $(if $(filter count,$2),$(PEER)))
+$(foreach b,$(BOARDS),$(foreach p,base $(PARTS),$(eval $b_$p_DIR := $(call target_folder,$b,$p))))
+$(foreach b,$(BOARDS),$(eval $b_DIR := build/target/$b/image-$(call target_hash,\
+    $($b_base_DIR) $(foreach p,$(PARTS),$($b_$p_DIR)))))
 
 TARGET_MAKE := GNUmakefile target/target.mk
 
@@ -170,47 +176,48 @@ objcopy_of = $($1_CC:gcc=objcopy)
 
 # $(call part_rules,board,part). The main of a program of tests/ takes the program's name.
 define part_rules
-$(TB)/$1/$2/dmheap.o: $(SRC)/dmheap.c $(TARGET_MAKE)
+$($1_$2_DIR)/dmheap.o: $(SRC)/dmheap.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call $2_FLAGS,$1))
 
-$(TB)/$1/$2/variants.o: bench/dmheap.c $(TARGET_MAKE)
+$($1_$2_DIR)/variants.o: bench/dmheap.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call $2_FLAGS,$1))
 
-$(TB)/$1/$2/test_port.o: tests/port/test_port.c $(TARGET_MAKE)
+$($1_$2_DIR)/test_port.o: tests/port/test_port.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call $2_FLAGS,$1))
 
-$(TB)/$1/$2/%.o: tests/%.c $(TARGET_MAKE)
+$($1_$2_DIR)/%.o: tests/%.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call $2_FLAGS,$1))
 	$$(Q)$$(call objcopy_of,$1) --redefine-sym main=$$*_main $$@
 
-$(TB)/$1/$2/%.o: target/%.c $(TARGET_MAKE)
+$($1_$2_DIR)/%.o: target/%.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call $2_FLAGS,$1))
 
-$(TB)/$1/$2/%.o: bench/%.c $(TARGET_MAKE)
+$($1_$2_DIR)/%.o: bench/%.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call $2_FLAGS,$1))
 
-$(TB)/$1/$2.o: $(patsubst %,$(TB)/$1/$2/%.o,$($1_$2) $($2_OBJECTS) dmheap)
+$($1_$2_DIR)/joined.o: $(patsubst %,$($1_$2_DIR)/%.o,$($1_$2) $($2_OBJECTS) dmheap)
 	$$(call target_join,$1,*_main)
 endef
 
 # $(call peer_rules,board,file): another allocator, of which only the plug-in is left to be seen
 define peer_rules
-$(TB)/$1/peer/$(basename $(notdir $2)).o: $2 $(TARGET_MAKE)
+$($1_count_DIR)/peer-$(basename $(notdir $2)).o: $2 $(TARGET_MAKE)
 	$$(call target_join,$1,bench_allocator)
 	$$(Q)$$(call objcopy_of,$1) --redefine-sym bench_allocator=peer_$(basename $(notdir $2)) $$@
 
-$(TB)/$1/count.o: $(TB)/$1/peer/$(basename $(notdir $2)).o
+$($1_count_DIR)/joined.o: $($1_count_DIR)/peer-$(basename $(notdir $2)).o
 endef
 
 # $(call image_rules,board)
 define image_rules
-$(TB)/$1/base/%.o: target/%.c $(TARGET_MAKE)
+$($1_base_DIR)/%.o: target/%.c $(TARGET_MAKE)
 	$$(call target_compile,$1,$(call base_FLAGS,$1))
 
-$(TB)/$1/firmware.elf: $(wildcard target/*/*.ld) $(patsubst %,$(TB)/$1/base/%.o,\
+$($1_DIR)/firmware.elf: $(wildcard target/*/*.ld) $(patsubst %,$($1_base_DIR)/%.o,\
         firmware semihost self_test figure $($1_BOARD) $($1_CORE)) \
-        $(patsubst %,$(TB)/$1/%.o,$(call parts_of,$1))
+        $(foreach part,$(call parts_of,$1),$($1_$(part)_DIR)/joined.o)
 	$$(call say,LINK)
+	@mkdir -p $$(@D)
 	$$(Q)$($1_CC) $($1_ARCH) $($1_LIBC) -nostartfiles -Wl,--gc-sections -T $($1_SCRIPT) \
 	    -o $$@ $$(filter %.o,$$^)
 
@@ -227,75 +234,45 @@ $(foreach board,$(BOARDS),$(eval $(call image_rules,$(board))))
 
 # ---- running -------------------------------------------------------------------
 
-# $(call run_image,board,how,program and arguments): one fresh start. With target_counted, each
-# instruction takes 1024 ns of the machine's time; without, it is faster.
-target_comma   := ,
-target_space   := $(subst ,, )
-target_counted := -icount shift=10,sleep=off
-run_image = timeout 100 $($1_QEMU) -display none -serial none -monitor none $2 \
-    -chardev stdio,id=out -semihosting-config \
-    enable=on,target=native,chardev=out$(subst $(target_space)$(target_comma),$(target_comma),$(patsubst %,$(target_comma)arg=%,$3)) \
-    -kernel $(TB)/$1/firmware.elf </dev/null
+# Where figures go, by board and header width, with those of bench.mk.
+TARGET_OUT   := build/bench
+BENCH_BOARDS := $(foreach b,$(BOARDS),$(if $($b_count),$b))
+figures_of    = $(TARGET_OUT)/target-$1-$(HEADER_BYTES)
 
-# The clock and interrupts are tested with counted instructions.
-COUNTED_TESTS := self_test test_interrupt
+# $(call run_rules,board)
+define run_rules
+test-target-$1: $($1_DIR)/firmware.elf
+	@target/run.sh test $$< '$($1_QEMU)' $(filter-out holds count,$(call programs_of,$1))
 
-# $(call test_image,board,how,programs): as `make test` does it
-define test_image
-for program in $3; do \
-    if $(call run_image,$1,$2,$$program) >$(TB)/$1/$$program.log 2>&1; then \
-        echo "PASS $1 $$program"; \
-    else \
-        echo "FAIL $1 $$program, exit status $$?:"; tail -n 40 $(TB)/$1/$$program.log; \
-        touch $(TB)/$1/failed; \
-    fi; \
-done;
-endef
+run-target-$1: $($1_DIR)/firmware.elf
+	@target/run.sh one $$< '$($1_QEMU)' $(RUN)
 
-test-target-%: $(TB)/%/firmware.elf
-	@rm -f $(TB)/$*/failed; \
-	$(call test_image,$*,$(target_counted),$(filter $(COUNTED_TESTS),$(call programs_of,$*))) \
-	$(call test_image,$*,,$(filter-out $(COUNTED_TESTS) holds count,$(call programs_of,$*))) \
-	grep -h '^longest' $(TB)/$*/test_interrupt.log | sed 's/^/     $* /'; \
-	test ! -e $(TB)/$*/failed
-
-test-target: $(addprefix test-target-,$(BOARDS))
-
-run-target: $(addsuffix /firmware.elf,$(addprefix $(TB)/,$(BOARDS)))
-	@$(foreach board,$(BOARDS),$(call run_image,$(board),$(target_counted),$(RUN)) &&) :
-
-# ---- counting ------------------------------------------------------------------
-
-BENCH_BOARDS := $(filter-out microbit,$(BOARDS))
-TARGET_OUT   := build/bench/target
-bench_counts  = $(filter count holds,$(call programs_of,$1))
-
-# $(call bench_rules,board): twice, and both times the same
-define bench_rules
-$(TARGET_OUT)-$1-$(HEADER_BYTES).values: $(TB)/$1/firmware.elf target/results.py FORCE
+$(call figures_of,$1).values: $($1_DIR)/firmware.elf target/results.py FORCE
 	@mkdir -p $$(@D)
-	@for run in 1 2; do \
-	    { $(foreach program,$(call bench_counts,$1),\
-	        $(call run_image,$1,$(target_counted),$(program)) &&) :; } \
-	        >$(TB)/$1/counts.$$$$run || { cat $(TB)/$1/counts.$$$$run; exit 1; }; \
-	done
-	@cmp $(TB)/$1/counts.1 $(TB)/$1/counts.2
-	@target/results.py $(TB)/$1/counts.1 --machine '$($1_QEMU)' --json $$(@:values=json) \
+	@target/run.sh count $$< '$($1_QEMU)' $(filter holds count,$(call programs_of,$1))
+	@target/results.py $$(<D)/counts --machine '$($1_QEMU)' --json $$(@:values=json) \
 	    --compiler "$$$$($($1_CC) --version | head -n 1)" --values $$@
 endef
-$(foreach board,$(BENCH_BOARDS),$(eval $(call bench_rules,$(board))))
+$(foreach board,$(BOARDS),$(eval $(call run_rules,$(board))))
 
-TARGET_VALUES := $(BENCH_BOARDS:%=$(TARGET_OUT)-%-$(HEADER_BYTES).values)
-# As in bench.mk; another dmheap has no ceilings here.
-TARGET_NAMES  := ^($(subst $(target_space),|,$(strip $(BENCH_BOARDS))))[.]dmheap$(filter 8,$(HEADER_BYTES))[-.]
+test-target: $(BOARDS:%=test-target-%)
 
-bench-target: $(TARGET_VALUES)
+run-target: $(BOARDS:%=run-target-%)
+
+# Names as in bench.mk. Another dmheap, and less than all of the counts, have no ceilings.
+target_space :=
+target_space := $(target_space) $(target_space)
+TARGET_NAMES := ^($(subst $(target_space),|,$(strip $(BENCH_BOARDS))))[.]dmheap$(filter 8,$(HEADER_BYTES))[-.]
+
+bench-target: $(foreach board,$(BENCH_BOARDS),$(call figures_of,$(board)).values)
 ifeq ($(SRC)$(filter held,$(PARTS)),srcheld)
 	@bench/ceilings.sh check '$(TARGET_NAMES)' $^
 endif
 
-ceilings-target: $(TARGET_VALUES)
+ceilings-target: $(foreach board,$(BENCH_BOARDS),$(call figures_of,$(board)).values)
 	@bench/ceilings.sh update '$(TARGET_NAMES)' $^
 
 .PHONY: test-target run-target bench-target ceilings-target
--include $(wildcard $(TB)/*/*.d $(TB)/*/*/*.d $(TB)/*/*/*/*.d)
+.PHONY: $(BOARDS:%=test-target-%) $(BOARDS:%=run-target-%)
+-include $(foreach b,$(BOARDS),$(foreach p,base $(PARTS),\
+    $(wildcard $($b_$p_DIR)/*.d $($b_$p_DIR)/*/*.d)))
