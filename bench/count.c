@@ -55,7 +55,7 @@ int count_inside(struct point point, uint32_t measured, const struct bench_alloc
     struct stage stage = stage_open(point, measured);
     const enum stage_outcome outcome = stage_settle(&stage, allocator);
     if (outcome != STAGE_SERVED) {
-        return outcome;
+        return (int)outcome;
     }
     CALLGRIND_START_INSTRUMENTATION;
     count_nothing();
