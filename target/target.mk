@@ -259,13 +259,13 @@ test-target: $(BOARDS:%=test-target-%)
 
 run-target: $(BOARDS:%=run-target-%)
 
-# Names as in bench.mk. Another dmheap, and less than all of the counts, have no ceilings.
+# Names as in bench.mk. Another dmheap, less than all counts, and wide headers have no ceilings.
 target_space :=
 target_space := $(target_space) $(target_space)
 TARGET_NAMES := ^($(subst $(target_space),|,$(strip $(BENCH_BOARDS))))[.]dmheap$(filter 8,$(HEADER_BYTES))[-.]
 
 bench-target: $(foreach board,$(BENCH_BOARDS),$(call figures_of,$(board)).values)
-ifeq ($(SRC)$(filter held,$(PARTS)),srcheld)
+ifeq ($(SRC)$(filter held,$(PARTS))$(HEADER_BYTES),srcheld4)
 	@bench/ceilings.sh check '$(TARGET_NAMES)' $^
 endif
 
