@@ -28,9 +28,7 @@ struct CMUnitTest {
 #define cmocka_unit_test_setup(test, setup) cmocka_unit_test_setup_teardown(test, setup, NULL)
 
 #define cmocka_unit_test_setup_teardown(test, setup, teardown) \
-    {                                                          \
-#test, test, setup, teardown                           \
-    }
+    ((struct CMUnitTest){#test, test, setup, teardown})
 
 #define print_message (void)printf
 #define print_error   (void)printf

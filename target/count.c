@@ -214,7 +214,7 @@ static bool prepare(struct bench* bench, const struct workload* workload, uint32
     return true;
 }
 
-/* One operation as part of the sequence; all count for the worst call, the measured ones for the mean. */
+/* One operation of the sequence; all count for the worst, the measured ones for the mean. */
 static bool play_op(struct bench* bench, const struct bench_allocator* allocator, uint32_t index)
 {
     const struct workload_op op = bench->op[index];

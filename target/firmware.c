@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The firmware: all tests and the benchmark in one image; the command line says which of them runs.
+ * The firmware: tests and benchmark in one image; the command line says which of them runs.
  *
  * Each program is a function like main, with the program's name and _main behind it. PROGRAMS, on
  * the compiler's command line, is the list: PROGRAM(test_bits) PROGRAM(test_model) ...

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The firmware: all tests and the benchmark in one image; the command line says which of them runs. */
+/* The firmware: tests and benchmark in one image; the command line says which of them runs. */
 #ifndef TARGET_FIRMWARE_H
 #define TARGET_FIRMWARE_H
 

@@ -5,7 +5,7 @@
 
 struct hold hold;
 
-/* What the two readings see of an empty hold: the end of the first and the beginning of the second. */
+/* What the readings see of an empty hold: the end of the first one, the beginning of the second. */
 __attribute__((noipa)) static uint32_t empty_hold(void)
 {
     const uint32_t before = hold.longest;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clock of microbit.c: SysTick's value, 24 bits, which counts down at 16 MHz. The chip itself has
- * none, qemu's does.
+ * The clock of microbit.c: SysTick's value, 24 bits, which counts down at 16 MHz. The chip itself
+ * has none, qemu's does.
  */
 #ifndef TARGET_MICROBIT_H
 #define TARGET_MICROBIT_H

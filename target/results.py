@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The figures that a board printed, as `make bench` has them: a table, JSON, values for the ceilings.
+"""The figures that a board printed, as `make bench` has them: table, JSON, values for the ceilings.
 
 results.py RAW --machine TEXT --compiler TEXT --json FILE --values FILE
 
@@ -52,7 +52,8 @@ def complete(figures):
 
 
 def add_ratios(figures):
-    peers = [figure["allocator"] for figure in figures if not figure["allocator"].startswith("dmheap")]
+    names = [figure["allocator"] for figure in figures]
+    peers = [name for name in names if not name.startswith("dmheap")]
     for row in group(figures, "workload", "live", "call").values():
         reference = [figure for figure in row if peers and figure["allocator"] == peers[0]]
         for figure in row:
@@ -80,7 +81,8 @@ def write_values(figures, path):
             name = f"{figure['target']}.{allocator}.{figure['workload']}"
             for key in ("mean", "worst"):
                 if key in figure:
-                    print(f"{name}.{figure['live']}.{figure['call']}.{key} {figure[key]:.3f}", file=file)
+                    point = f"{figure['live']}.{figure['call']}.{key}"
+                    print(f"{name}.{point} {figure[key]:.3f}", file=file)
         for name, growth in growths(figures):
             print(f"{name}.growth {growth:.4f}", file=file)
 

@@ -13,7 +13,8 @@ set -eu
 [ $# -ge 4 ] || { sed -n '6,9s/^# *//p' "$0" >&2; exit 2; }
 what=$1 image=$2 qemu=$3
 shift 3
-folder=$(dirname "$image")
+folder=$(dirname "$image") # of the image, in one of the board
+board=$(basename "$(dirname "$folder")")
 
 # With counted instructions, each one takes 1024 ns of the machine's time; without, it is faster.
 counted='-icount shift=10,sleep=off'
@@ -41,10 +42,10 @@ start_test() {
 test_one() {
     log=$folder/$1.log
     if start_test "$1" >"$log" 2>&1; then
-        echo "PASS $1 $(sed -n 's/^longest/- longest/p' "$log")"
+        echo "PASS $board $1 $(sed -n 's/^longest/- longest/p' "$log")"
         return
     fi
-    echo "FAIL $1:"
+    echo "FAIL $board $1:"
     tail -n 40 "$log"
     return 1
 }
@@ -54,7 +55,7 @@ test_all() {
     for program; do
         test_one "$program" || failed=$((failed + 1))
     done
-    echo "$folder: $# programs, $failed failed"
+    echo "$board: $(($# - failed)) passed, $failed failed"
     [ $failed -eq 0 ]
 }
 

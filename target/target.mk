@@ -28,8 +28,8 @@ RUN    ?=
 
 # CC, ARCH, LIBC: the compiler. QEMU: what runs it. BOARD, CORE, SCRIPT: what of target/ is for it.
 # PORT: which is tested. MIB: memory for the tests. SMALL: what they do with less.
-# ARMv6-M is a part of ARMv7-M, and a Cortex-M3 takes the same instructions as a Cortex-M0 where
-# the program is the same. So cortex-m0 has the larger board, for what a micro:bit has no room for.
+# The code of a Cortex-M0 runs on a Cortex-M3 as it is, instruction by instruction. So cortex-m0 is
+# its code on the larger board; microbit is a machine with that core, and with little memory.
 cortex-m3_CC     := arm-none-eabi-gcc
 cortex-m3_ARCH   := -mcpu=cortex-m3 -mthumb
 cortex-m3_LIBC   :=
@@ -88,13 +88,12 @@ $(if $(filter-out $(KNOWN_BOARDS),$(BOARDS)),\
 
 # ---- the parts -----------------------------------------------------------------
 
-# Not for a device: pages that fault, and threads. A Cortex-M3 and a RISC-V hart run all others;
-# where instructions, not layers, are in question, the long ones suffice.
-MOST_LAYERS := $(filter-out test_constant,$(LAYER_TESTS))
+# Not for a device: pages that fault, and threads. All others on one core; elsewhere those that
+# exercise the whole heap, and on a hart what tells of another word, another libc and another ABI.
 SOME_LAYERS := test_bits test_damage test_model test_pointers test_slices
 
-cortex-m3_layers  := $(MOST_LAYERS)
-rv32imac_layers   := $(MOST_LAYERS)
+cortex-m3_layers  := $(filter-out test_constant,$(LAYER_TESTS))
+rv32imac_layers   := $(SOME_LAYERS) test_dmod test_header test_module test_record
 cortex-m0_layers  := $(SOME_LAYERS)
 cortex-m4f_layers := $(SOME_LAYERS)
 microbit_layers   := test_bits test_block
@@ -132,7 +131,7 @@ TARGET_COMPILE := -std=c99 $(WARNINGS) -O2 -g -ffunction-sections -fdata-section
 # $(call layers_FLAGS,board) and so on
 layers_FLAGS = -DDMHEAP_ASSERTS=1 $(call port_define,tests/port/dmheap_port.h) \
                -I$(SRC) -Itests -Itarget -DTEST_MIB_MAX=$($1_MIB) $($1_SMALL)
-ported_FLAGS = -DDMHEAP_PORT_PRINTF=printf $(call port_define,ports/$($1_PORT)/dmheap_port.h) -Itests
+ported_FLAGS = $(call port_define,ports/$($1_PORT)/dmheap_port.h) -DDMHEAP_PORT_PRINTF=printf -Itests
 held_FLAGS   = $(call board_FLAGS,$1) $(call port_define,target/port/dmheap_port.h) -Itests \
                -DTARGET_PORT_HEADER='"ports/$($1_PORT)/dmheap_port.h"'
 count_FLAGS  = $(call board_FLAGS,$1) $(call port_define,ports/bare/dmheap_port.h) \
@@ -262,7 +261,7 @@ run-target: $(BOARDS:%=run-target-%)
 # Names as in bench.mk. Another dmheap, less than all counts, and wide headers have no ceilings.
 target_space :=
 target_space := $(target_space) $(target_space)
-TARGET_NAMES := ^($(subst $(target_space),|,$(strip $(BENCH_BOARDS))))[.]dmheap$(filter 8,$(HEADER_BYTES))[-.]
+TARGET_NAMES := ^($(subst $(target_space),|,$(strip $(BENCH_BOARDS))))[.]dmheap[-.]
 
 bench-target: $(foreach board,$(BENCH_BOARDS),$(call figures_of,$(board)).values)
 ifeq ($(SRC)$(filter held,$(PARTS))$(HEADER_BYTES),srcheld4)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clock of virt.c: mtime, 10 MHz. minstret is no better: what it counts under -icount has changed
- * between versions of qemu.
+ * The clock of virt.c: mtime, 10 MHz. Not minstret, which counts nanoseconds under -icount in some
+ * versions of qemu.
  */
 #ifndef TARGET_VIRT_H
 #define TARGET_VIRT_H
