@@ -233,8 +233,9 @@ $(foreach board,$(BOARDS),$(eval $(call image_rules,$(board))))
 
 # ---- running -------------------------------------------------------------------
 
-# Where figures go, by board and header width, with those of bench.mk.
-TARGET_OUT   := build/bench
+# Where figures go, by board and header width: with those of bench.mk, unless they are another
+# dmheap's.
+TARGET_OUT   := $(if $(filter src,$(SRC)),build/bench,build/bench-other)
 BENCH_BOARDS := $(foreach b,$(BOARDS),$(if $($b_count),$b))
 figures_of    = $(TARGET_OUT)/target-$1-$(HEADER_BYTES)
 
