@@ -318,6 +318,10 @@ static void measure(const struct space* space, const struct bench_allocator* hea
     pool.space = space;
     pool.heap = heap;
     printf("%-15s", heap->name);
+    if (!space_begin(space, heap, ARENA)) {
+        printf(" begins no heap of that size\n");
+        return;
+    }
     for (size_t i = 0; i < MIXES; i++) {
         for (unsigned seed = 0; seed < space->seeds; seed++) {
             result[seed] = fill(&pool, &mixes[i], seed + 1);

@@ -17,7 +17,7 @@
 
 #define HAS_SMALL_POINTERS (sizeof(void*) == 4)
 
-static const char* const target = HAS_SMALL_POINTERS ? "i386" : "x86-64";
+static const char* const target = HAS_SMALL_POINTERS ? "32-bit" : "64-bit";
 
 void space_fail(const struct space* space, const char* what, const char* name)
 {
@@ -76,6 +76,8 @@ static void add_plugin(struct space* space, const char* path)
     if (heap == NULL) {
         space_fail(space, dlerror(), path);
     }
+    const char* const slash = strrchr(path, '/');
+    space->plugin[space->count] = slash == NULL ? path : slash + 1;
     add_heap(space, heap);
     free(file);
 }
@@ -138,6 +140,12 @@ static void write_origin(const struct space* space)
     strftime(date, sizeof(date), "%Y-%m-%d", gmtime(&now));
     fprintf(space->json, "{\"target\":\"%s\",\"compiler\":\"%s\",\"date\":\"%s\"}\n", target,
             __VERSION__, date);
+    for (unsigned i = 0; i < space->count; i++) {
+        if (space->plugin[i] != NULL) {
+            fprintf(space->json, "{\"target\":\"%s\",\"allocator\":\"%s\",\"plugin\":\"%s\"}\n",
+                    target, space->heap[i].name, space->plugin[i]);
+        }
+    }
 }
 
 struct space space_open(int argc, char** argv, const char* help, unsigned ways)

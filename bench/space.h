@@ -4,7 +4,8 @@
  * and figures as JSON and as `name value` lines.
  *
  * Knows: names and numbers. Does not know: what is measured.
- * Always holds: a figure is named target.allocator.figure, a blank in a name as '-'.
+ * Always holds: a figure is named width.allocator.figure, a blank in a name as '-'. The width is
+ * that of pointers; a heap's layout depends on no more of the machine.
  */
 #ifndef BENCH_SPACE_H
 #define BENCH_SPACE_H
@@ -19,6 +20,7 @@
 struct space {
     const char* program;
     struct bench_allocator heap[SPACE_MOST]; /* dmheap first, then the plug-ins in their order */
+    const char* plugin[SPACE_MOST];          /* the file it is from; NULL: it is linked in */
     unsigned count;
     unsigned seeds;
     unsigned char* arena; /* SPACE_ARENA_MOST bytes, 64-aligned */
