@@ -3,14 +3,17 @@
 # The benchmark on a host: `make bench` for time, `make count` for instructions.
 #
 # PEERS="a.so b.so" are further allocators, plug-ins as bench/allocator.h describes them; the
-# first is the one that all are compared with. Figures go below build/bench, by header width.
+# first is the one that all are compared with. RUNS=1 is a short try of `make bench`, whose fastest
+# run counts. Figures go below build/bench, by header width.
 
 PEERS ?=
+RUNS  ?= 9
 
 BENCH       := $(B)/bench/bench
 BENCH_PARTS := bench count dmheap figure installed results stage timing workload
 BENCH_OUT   := build/bench
-BENCH_RUN    = $(BENCH) $(addprefix --plugin ,$(PEERS))
+# jemalloc wants more thread-local memory than a program has room for when it is loaded late.
+BENCH_RUN    = GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536 $(BENCH) $(addprefix --plugin ,$(PEERS))
 
 # The library as it ships, without lock and log: what is measured is the heap.
 $(B)/bench/core.o: src/dmheap.c GNUmakefile bench/bench.mk
@@ -27,7 +30,7 @@ $(BENCH_OUT):
 	@mkdir -p $@
 
 bench: $(BENCH) | $(BENCH_OUT)
-	$(BENCH_RUN) --json $(BENCH_OUT)/time-$(HEADER_BYTES).json \
+	$(BENCH_RUN) --runs $(RUNS) --json $(BENCH_OUT)/time-$(HEADER_BYTES).json \
 	    --figure $(BENCH_OUT)/time-$(HEADER_BYTES).svg
 
 # The ceilings are those of gcc 12 on x86-64; each header width has its own.

@@ -40,14 +40,12 @@ $2 != "<=" && $2 != ">=" || $3 !~ /^[0-9]+(\.[0-9]+)?$/ { fail("line " FNR ": " 
 $1 !~ regex { if (what == "update") print; next }
 !($1 in measured) { fail($1 " was not measured"); if (what == "update") print; next }
 what == "update" {
-    if ($4 != "fixed:") {
-        place = index($0, " " $2 " ") + 4
-        rest = substr($0, place)
-        value = fresh(measured[$1], $2, $3)
-        sub(/^[ ]*[0-9.]+/, sprintf("%" (match(rest, /[0-9.] |[0-9.]$/)) "s", value), rest)
-        $0 = substr($0, 1, place - 1) rest
-    }
-    print
+    comment = $0
+    sub(/^[^ ]+ +[^ ]+ +[^ ]+ */, "", comment)
+    value = comment ~ /^fixed:/ ? $3 : fresh(measured[$1], $2, $3)
+    line = sprintf("%-50s %s %8s  %s", $1, $2, value, comment)
+    sub(/ +$/, "", line)
+    print line
     next
 }
 {

@@ -17,9 +17,7 @@
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
-#define PATIENCE_SECONDS 120U
-
-enum { CANNOT_FILL = 3, REFUSED = 4, NO_VALGRIND = 127 };
+#define NO_VALGRIND 127
 
 /* ---- inside ----------------------------------------------------------------------------- */
 
@@ -55,9 +53,9 @@ static bool count_all(struct stage* stage, const struct bench_allocator* allocat
 int count_inside(struct point point, uint32_t measured, const struct bench_allocator* allocator)
 {
     struct stage stage = stage_open(point, measured);
-    alarm(PATIENCE_SECONDS);
-    if (!stage_settle(&stage, allocator)) {
-        return CANNOT_FILL;
+    const enum stage_outcome outcome = stage_settle(&stage, allocator);
+    if (outcome != STAGE_SERVED) {
+        return (int)outcome;
     }
     CALLGRIND_START_INSTRUMENTATION;
     count_nothing();
@@ -65,7 +63,7 @@ int count_inside(struct point point, uint32_t measured, const struct bench_alloc
     count_nothing();
     CALLGRIND_STOP_INSTRUMENTATION;
     stage_close(&stage);
-    return served ? EXIT_SUCCESS : REFUSED;
+    return served ? STAGE_SERVED : STAGE_REFUSED;
 }
 
 /* ---- outside: start valgrind -------------------------------------------------------------- */
@@ -114,19 +112,18 @@ static const char* run(const char* out_file, const char* const* command)
         return "no process can be started";
     }
     if (!WIFEXITED(status)) {
-        return WTERMSIG(status) == SIGALRM ? "it takes minutes" : "it crashed";
+        return "it crashed";
     }
     switch (WEXITSTATUS(status)) {
-    case EXIT_SUCCESS:
-        return NULL;
-    case CANNOT_FILL:
-        return "it cannot fill such a heap";
-    case REFUSED:
-        return "it refused a request";
+    case STAGE_SERVED:
+    case STAGE_CANNOT_FILL:
+    case STAGE_REFUSED:
+    case STAGE_TOO_SLOW:
+        return stage_explain((enum stage_outcome)WEXITSTATUS(status));
     case NO_VALGRIND:
         return "valgrind is not installed";
     default:
-        return "it failed";
+        return "the benchmark failed";
     }
 }
 

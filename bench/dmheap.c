@@ -72,7 +72,7 @@ static void* allocate_aligned_named(size_t alignment, size_t size)
 
 /* ---- the blocks of several modules ------------------------------------------------------ */
 
-static const char module_name[32][8] = {
+__attribute__((aligned(64))) static const char module_name[32][8] = {
     "task_00", "task_01", "task_02", "task_03", "task_04", "task_05", "task_06", "task_07",
     "task_08", "task_09", "task_10", "task_11", "task_12", "task_13", "task_14", "task_15",
     "task_16", "task_17", "task_18", "task_19", "task_20", "task_21", "task_22", "task_23",

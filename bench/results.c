@@ -84,11 +84,11 @@ static void print_singles(const struct result* result)
 static void print_row(const struct results* results, const struct result* overall)
 {
     const double ratio = results_ratio(results, overall);
-    printf("  %-15s %9.1f ", overall->allocator, overall->mean);
+    printf("  %-15s %17.1f ", overall->allocator, overall->mean);
     if (ratio >= 0) {
-        printf("%7.2f ", ratio);
+        printf("%7.2f", ratio);
     } else {
-        printf("%7s ", "-");
+        printf("%7s", "-");
     }
     for (size_t i = 0; i < results->count; i++) {
         const struct result* result = &results->list[i];
@@ -96,7 +96,7 @@ static void print_row(const struct results* results, const struct result* overal
             strcmp(result->allocator, overall->allocator) == 0 && !is_overall(result)) {
             printf("  %s %.1f", result->call, result->mean);
             if (result->worst >= 0) {
-                printf(" (%.0f)", result->worst);
+                printf(", worst %.0f;", result->worst);
             }
         }
     }
@@ -106,9 +106,10 @@ static void print_row(const struct results* results, const struct result* overal
 
 void results_print(const struct results* results, struct point point)
 {
+    char unit[32];
     printf("%s, %u live: %s\n", point.workload->name, (unsigned)point.live, point.workload->about);
-    printf("  %-15s %4s/%s %s\n", "", results->unit, results_overall(point.workload),
-           "  ratio  means (worst single call)");
+    snprintf(unit, sizeof(unit), "%s/%s", results->unit, results_overall(point.workload));
+    printf("  %-15s %17s   ratio\n", "", unit);
     for (size_t i = 0; i < results->count; i++) {
         const struct result* result = &results->list[i];
         if (!same_point(result->point, point) || !is_overall(result)) {

@@ -11,8 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ARENA_ALIGNMENT 4096U
+
+#define SLICE    1024U /* operations between two looks at the clock */
+#define PATIENCE 20.0  /* seconds of one run */
 
 static void* need(void* ptr)
 {
@@ -63,26 +67,56 @@ uint32_t stage_measured(const struct stage* stage)
     return stage->sequence.count - stage->sequence.unmeasured;
 }
 
-static bool play(struct stage* stage, const struct bench_allocator* allocator, uint32_t first,
-                 uint32_t end)
+static double seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* In slices, for an allocator may take as long for a call as others for thousands. */
+static enum stage_outcome play(struct stage* stage, const struct bench_allocator* allocator,
+                               uint32_t first, uint32_t end)
 {
     bool served = true;
-    for (uint32_t i = first; i < end; i++) {
-        served &= replay_op(allocator, stage->sequence.op[i], stage->slots);
+    while (first < end && served) {
+        const uint32_t slice = end - first < SLICE ? end : first + SLICE;
+        for (; first < slice; first++) {
+            served &= replay_op(allocator, stage->sequence.op[first], stage->slots);
+        }
+        if (seconds() > stage->deadline) {
+            return STAGE_TOO_SLOW;
+        }
     }
-    return served;
+    return served ? STAGE_SERVED : STAGE_REFUSED;
 }
 
-bool stage_settle(struct stage* stage, const struct bench_allocator* allocator)
+enum stage_outcome stage_settle(struct stage* stage, const struct bench_allocator* allocator)
 {
     memset(stage->slots, 0, stage->sequence.slots * sizeof(void*));
-    return allocator->init(stage->arena, stage->arena_bytes) &&
-           play(stage, allocator, 0, stage->sequence.unmeasured);
+    stage->deadline = seconds() + PATIENCE;
+    if (!allocator->init(stage->arena, stage->arena_bytes)) {
+        return STAGE_CANNOT_FILL;
+    }
+    const enum stage_outcome outcome = play(stage, allocator, 0, stage->sequence.unmeasured);
+    return outcome == STAGE_REFUSED ? STAGE_CANNOT_FILL : outcome;
 }
 
-bool stage_play(struct stage* stage, const struct bench_allocator* allocator)
+enum stage_outcome stage_play(struct stage* stage, const struct bench_allocator* allocator)
 {
     return play(stage, allocator, stage->sequence.unmeasured, stage->sequence.count);
+}
+
+const char* stage_explain(enum stage_outcome outcome)
+{
+    switch (outcome) {
+    case STAGE_SERVED:
+        return NULL;
+    case STAGE_CANNOT_FILL:
+        return "it cannot fill such a heap";
+    case STAGE_REFUSED:
+        return "it refused a request";
+    default:
+        return "it takes too long";
+    }
 }
 
 void stage_clear(struct stage* stage, const struct bench_allocator* allocator)

@@ -21,6 +21,7 @@ struct stage {
     void** slots;
     void* arena;
     size_t arena_bytes;
+    double deadline; /* in seconds of the processor: what goes on longer is given up */
 };
 
 /* About `measured` calls or pairs are what is measured. Ends the program where memory is short. */
@@ -30,11 +31,21 @@ void stage_close(struct stage* stage);
 /* Operations that are measured. */
 uint32_t stage_measured(const struct stage* stage);
 
-/* Begin the heap anew, fill it and let it settle. false: the allocator cannot serve that. */
-bool stage_settle(struct stage* stage, const struct bench_allocator* allocator);
+enum stage_outcome {
+    STAGE_SERVED = 0,
+    STAGE_CANNOT_FILL = 3, /* these may be exit statuses */
+    STAGE_REFUSED = 4,
+    STAGE_TOO_SLOW = 5
+};
 
-/* The measured operations, one after the other. false: one was not served. */
-bool stage_play(struct stage* stage, const struct bench_allocator* allocator);
+/* In words that go behind "left out:". NULL: served. */
+const char* stage_explain(enum stage_outcome outcome);
+
+/* Begin the heap anew, fill it and let it settle. */
+enum stage_outcome stage_settle(struct stage* stage, const struct bench_allocator* allocator);
+
+/* The measured operations, one after the other. */
+enum stage_outcome stage_play(struct stage* stage, const struct bench_allocator* allocator);
 
 /* Give back what an allocator with memory of its own still lends; the others begin anew. */
 void stage_clear(struct stage* stage, const struct bench_allocator* allocator);
