@@ -10,6 +10,7 @@ What a table has no figures for is called not measured.
 import argparse
 import json
 import pathlib
+import re
 
 # In the order of the tables, and who they are; others come behind them.
 ALLOCATORS = {
@@ -66,6 +67,12 @@ class Figures:
     def keys(self, *names):
         return list(dict.fromkeys(tuple(line.get(name) for name in names) for line in self.lines))
 
+    def points(self, *names):
+        """Workloads in order, each by its number of blocks."""
+        keys = self.keys("workload", "live", *names)
+        order = [key[0] for key in keys]
+        return sorted(keys, key=lambda key: (order.index(key[0]), key[1]))
+
     def value(self, field, **wanted):
         """None: there is none."""
         for line in self.where(**wanted).lines:
@@ -83,8 +90,13 @@ class Figures:
         told = []
         for key in ("machine", "compiler", "date"):
             values = dict.fromkeys(about[key] for about in self.abouts if key in about)
-            told += [" and ".join(values)] if values else []
+            told += [" and ".join(map(with_compiler, values))] if values else []
         return ", ".join(told)
+
+
+def with_compiler(text):
+    """gcc calls itself by its version only."""
+    return f"gcc {text}" if re.fullmatch(r"\d+\.\d+\.\d+", text) else text
 
 
 def read(folder, pattern):
@@ -141,7 +153,7 @@ def mean_table(figures):
     figures = overall(figures)
     names = figures.allocators()
     rows = []
-    for workload, live in figures.keys("workload", "live"):
+    for workload, live in figures.points():
         at = figures.where(workload=workload, live=live)
         reference = at.value("mean", allocator=REFERENCE)
         rows.append([workload_name(workload, live)] +
@@ -152,9 +164,9 @@ def mean_table(figures):
 def worst_table(figures):
     names = figures.allocators()
     rows = []
-    for workload, live, call in figures.keys("workload", "live", "call"):
+    for workload, live, call in figures.points("call"):
         at = figures.where(workload=workload, live=live, call=call)
-        if any("worst" in line for line in at.lines) and workload not in ("scene", "unregister"):
+        if any("worst" in line for line in at.lines) and workload not in ("scene", "unregister", "lock"):
             rows.append([workload_name(workload, live), call] +
                         [number(at.value("worst", allocator=name)) for name in names])
     return table(["workload, blocks", "call"] + names, rows)
@@ -170,7 +182,7 @@ def unregister_table(figures):
     names = {"passed": "per block passed", "freed": "per block freed, above that",
              "half": "all, for every second of the blocks"}
     rows = []
-    for workload, live, call in figures.keys("workload", "live", "call"):
+    for workload, live, call in figures.points("call"):
         at = figures.where(workload=workload, live=live, call=call)
         if workload == "unregister":
             rows.append([f"unregister, {live:,} blocks: {names.get(call, call)}",
@@ -198,7 +210,7 @@ def payload_body(figures):
         head = [width] + [" of ".join(name.split(".")[1:]) for name in names]
         rows = [[name] + [number(at.value("value", allocator=name, figure=figure))
                           for figure in names] for name in at.allocators()]
-        text += table(head, rows) + "\n"
+        text += ("\n" if text else "") + table(head, rows)
     return text
 
 
@@ -221,6 +233,11 @@ def fragmentation_body(figures):
         rows = [[name] + [number(at.value("value", allocator=name, figure=f"fragmentation.{mix}"), 1)
                           for mix in MIXES] for name in at.allocators()]
         text += table([width] + list(MIXES), rows) + "\n"
+    runs = [line for line in figures.lines if "seeds" in line]
+    spread = max(line["most"] - line["least"] for line in runs)
+    seeds = " or ".join(sorted({str(line["seeds"]) for line in runs}))
+    text += (f"Means of {seeds} runs with another seed each, which lie up to {number(spread, 1)} "
+             "points apart; Robson's adversary leaves nothing to chance.\n\n")
     return text + "\n".join(f"- {mix}: {about}" for mix, about in MIXES.items()) + "\n"
 
 
@@ -307,7 +324,7 @@ def write_page(folder, picture):
                   memory, control_body, "make memory")
     yield section("Fragmentation", "Live payload at the first refusal, in per cent of a buffer of "
                   "256 KiB. Random blocks are replaced while the amount that is live rises by 1 % of "
-                  "the buffer with each 350 allocations; mean of the seeds.",
+                  "the buffer with each 350 allocations.",
                   read(folder, "fragmentation-*.json"), fragmentation_body, "make fragmentation")
     yield section("Code and stack", "Bytes at -Os of what stays in a firmware that uses all, every "
                   "function in a section of its own and the unused ones removed. *C library* are "

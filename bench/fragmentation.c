@@ -27,7 +27,7 @@ static const char help[] =
     "Live payload when a heap of 256 KiB first refuses a request, in per cent of the heap.\n"
     "\n"
     "  --plugin FILE   an allocator in a shared object, see bench/allocator.h; repeatable\n"
-    "  --seeds N       of how many runs it is the mean; default: 5\n"
+    "  --seeds N       of how many runs it is the mean; default: 50\n"
     "  --json FILE     the figures as JSON, one object a line\n"
     "  --values FILE   the figures as `name value` lines, for bench/ceilings.sh\n"
     "  --help          this text\n";

@@ -146,10 +146,10 @@ def main():
     parser.add_argument("--suffix", default="", help="of the name dmheap, for another header width")
     parser.add_argument("folder", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
+    measured = [(folder,) + measure(folder) for folder in options.folder]
     with open(options.json, "w", encoding="utf-8") as json_file, \
             open(options.values, "w", encoding="utf-8") as values_file:
-        for folder in options.folder:
-            figures, others, way = measure(folder)
+        for folder, figures, others, way in measured:
             print_figures(folder.name, figures, others, way)
             write(folder, figures, others, way, options.suffix, json_file, values_file)
 

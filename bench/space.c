@@ -159,7 +159,7 @@ struct space space_open(int argc, char** argv, const char* help, unsigned ways)
     int letter;
     memset(&space, 0, sizeof(space));
     space.program = argv[0];
-    space.seeds = 5;
+    space.seeds = 50;
     if (posix_memalign(&arena, 64, SPACE_ARENA_MOST) != 0) {
         space_fail(&space, "out of memory", "arena");
     }
