@@ -15,6 +15,12 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#if defined(__has_include)
+#if !__has_include(<valgrind/callgrind.h>)
+#error "Install valgrind: its header callgrind.h is what the counting needs."
+#endif
+#endif
 #include <valgrind/callgrind.h>
 
 #define NO_VALGRIND 127

@@ -146,6 +146,12 @@ static void write_field(FILE* file, const char* name, const char* text)
     fputc(',', file);
 }
 
+#if defined(__clang__)
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
 /* As Linux tells it. */
 static void read_processor(char* name, size_t size)
 {
@@ -175,7 +181,7 @@ static void write_machine(const struct results* results, FILE* file)
     fputc('{', file);
     write_field(file, "target", results->target);
     write_field(file, "machine", processor);
-    write_field(file, "compiler", __VERSION__);
+    write_field(file, "compiler", COMPILER);
     fprintf(file, "\"date\":\"%s\"}\n", date);
 }
 
