@@ -21,7 +21,7 @@ $(B)/bench/control.o: bench/control.c GNUmakefile bench/figures.mk
 $(B)/bench/memory: $(B)/bench/control.o
 
 $(B)/bench/memory $(B)/bench/fragmentation: $(B)/bench/%: $(B)/bench/%.o $(B)/bench/space.o \
-        $(B)/bench/dmheap.o $(B)/bench/core.o
+        $(B)/bench/plugin.o $(B)/bench/dmheap.o $(B)/bench/core.o
 	$(call say,LINK)
 	$(Q)$(CC) $(ARCH) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldl
 

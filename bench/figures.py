@@ -31,7 +31,7 @@ ALLOCATORS = {
     "mimalloc": "Debian's libmimalloc2.0",
     "jemalloc": "Debian's libjemalloc2",
 }
-REFERENCE = "tlsf"
+LICENSE = "<!-- SPDX-License-Identifier: MIT -->\n"
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4f", "rv32imac")
 MIXES = {
     "small": "8 to 256 bytes, log-uniform",
@@ -89,12 +89,12 @@ class Figures:
         """Machine, compiler and date, as far as they are told."""
         told = []
         for key in ("machine", "compiler", "date"):
-            values = dict.fromkeys(about[key] for about in self.abouts if key in about)
-            told += [" and ".join(map(with_compiler, values))] if values else []
+            values = dict.fromkeys(with_name(about[key]) for about in self.abouts if key in about)
+            told += [" and ".join(values)] if values else []
         return ", ".join(told)
 
 
-def with_compiler(text):
+def with_name(text):
     """gcc calls itself by its version only."""
     return f"gcc {text}" if re.fullmatch(r"\d+\.\d+\.\d+", text) else text
 
@@ -114,10 +114,10 @@ def number(value, digits=0):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
-def with_ratio(value, reference, digits=0):
-    if value is None or not reference:
-        return number(value, digits)
-    return f"{number(value, digits)} ({value / reference:.2f})"
+def with_ratio(figures, digits):
+    """Of the one figure that is left: its mean, and its ratio to the reference of its own run."""
+    value, ratio = figures.value("mean"), figures.value("ratio")
+    return number(value, digits) + (f" ({ratio:.2f})" if ratio else "")
 
 
 def table(head, rows):
@@ -132,7 +132,10 @@ def section(title, text, figures, body, command):
     missing = [name for name in ALLOCATORS if name not in figures.allocators() and
                " " not in name and not name.startswith("dmheap")]
     others = f" Not measured: {', '.join(missing)}." if missing and command != "make size" else ""
-    return f"## {title}\n\n{text}\n\nBy `{command}`: {figures.origin()}.{others}\n\n{body(figures)}"
+    references = dict.fromkeys(line["reference"] for line in figures.lines if "ratio" in line)
+    ratio = f" In brackets: the ratio to {' or '.join(references)} in the same run." if references else ""
+    return (f"## {title}\n\n{text}{ratio}\n\nBy `{command}`: {figures.origin()}.{others}\n\n"
+            f"{body(figures)}")
 
 
 def workload_name(workload, live):
@@ -155,9 +158,8 @@ def mean_table(figures):
     rows = []
     for workload, live in figures.points():
         at = figures.where(workload=workload, live=live)
-        reference = at.value("mean", allocator=REFERENCE)
         rows.append([workload_name(workload, live)] +
-                    [with_ratio(at.value("mean", allocator=name), reference, 1) for name in names])
+                    [with_ratio(at.where(allocator=name), 1) for name in names])
     return table(["workload, blocks"] + names, rows)
 
 
@@ -172,8 +174,26 @@ def worst_table(figures):
     return table(["workload, blocks", "call"] + names, rows)
 
 
+def growth_table(figures):
+    """What the most blocks cost, divided by what the fewest do."""
+    figures = overall(figures)
+    names = figures.allocators()
+    points = {}
+    for workload, live in figures.points():
+        points.setdefault(workload, []).append(live)
+    rows = []
+    for workload, lives in points.items():
+        if len(lives) > 1:
+            few, many = ([figures.value("mean", workload=workload, live=live, allocator=name)
+                          for name in names] for live in (lives[0], lives[-1]))
+            rows.append([f"{workload}, {lives[-1]:,} to {lives[0]:,}"] +
+                        [number(b / a if a and b else None, 2) for a, b in zip(few, many)])
+    return table(["cost"] + names, rows)
+
+
 def calls_body(figures):
-    return (mean_table(figures) + "\nThe worst single calls of the same work:\n\n" +
+    return (mean_table(figures) + "\nThe cost with the most blocks, divided by that with the fewest:\n\n" +
+            growth_table(figures) + "\nThe worst single calls of the same work:\n\n" +
             worst_table(figures))
 
 
@@ -292,10 +312,9 @@ def function_table(figures):
 
 
 def write_page(folder, picture):
-    yield ("# Performance\n\n<!-- SPDX-License-Identifier: MIT -->\n\n"
-           "Written by `make figures` from what was measured; do not edit. In brackets: the ratio to "
-           f"{REFERENCE} in the same run. A dash: the allocator has no such call, or cannot serve the "
-           "workload. *Blocks* are those that are live.\n")
+    yield ("# Performance\n\n" + LICENSE + "\n"
+           "Written by `make figures` from what was measured; do not edit. A dash: the allocator has no "
+           "such call, or cannot serve the workload. *Blocks* are those that are live.\n")
     every = read(folder, "*.json")
     rows = [[name, ALLOCATORS.get(name, "a plug-in"), every.plugins(name) or "-"]
             for name in every.allocators()]
@@ -342,7 +361,9 @@ def main():
     picture = None
     if options.picture and options.picture.exists():
         picture = "performance.svg"
-        (options.page.parent / picture).write_bytes(options.picture.read_bytes())
+        drawn = options.picture.read_text(encoding="utf-8")
+        (options.page.parent / picture).write_text(drawn.replace("<svg", LICENSE + "<svg", 1),
+                                                   encoding="utf-8")
     parts = list(write_page(options.measured, picture))
     options.page.write_text("\n".join(parts), encoding="utf-8")
 

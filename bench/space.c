@@ -3,13 +3,13 @@
  * See space.h. dmheap is here in the ways it is called, as for the other benchmarks, and where
  * pointers have 4 bytes also with the default alignment of 4 that DMOD asks for there.
  */
-#define _GNU_SOURCE
+#define _POSIX_C_SOURCE 200809L
 #include "space.h"
 
 #include "dmheap.h"
+#include "plugin.h"
 #include "variants.h"
 
-#include <dlfcn.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,22 +64,16 @@ size_t space_alignment(const struct bench_allocator* heap)
     return heap->init == bench_dmheap[0].init ? 8 : 0;
 }
 
-/* A path without a slash would be looked for among the system's libraries. */
 static void add_plugin(struct space* space, const char* path)
 {
-    char* file = NULL;
-    if (asprintf(&file, "%s%s", strchr(path, '/') == NULL ? "./" : "", path) < 0) {
-        space_fail(space, "out of memory", path);
-    }
-    void* const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    const void* const heap = library == NULL ? NULL : dlsym(library, "bench_allocator");
-    if (heap == NULL) {
-        space_fail(space, dlerror(), path);
-    }
+    const char* why = NULL;
     const char* const slash = strrchr(path, '/');
-    space->plugin[space->count] = slash == NULL ? path : slash + 1;
+    const struct bench_allocator* heap = plugin_open(path, &why);
+    if (heap == NULL) {
+        space_fail(space, why, path);
+    }
     add_heap(space, heap);
-    free(file);
+    space->plugin[space->count - 1] = slash == NULL ? path : slash + 1;
 }
 
 bool space_begin(const struct space* space, const struct bench_allocator* heap, size_t size)
