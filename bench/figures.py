@@ -31,6 +31,9 @@ ALLOCATORS = {
     "mimalloc": "Debian's libmimalloc2.0",
     "jemalloc": "Debian's libjemalloc2",
 }
+PORTABLE = ("tlsf", "tlsf-bsd", "o1heap", "umm_malloc", "heap_4")
+HOST = PORTABLE + ("glibc", "mimalloc", "jemalloc")
+ON_HOST = ("make bench", "make count")
 LICENSE = "<!-- SPDX-License-Identifier: MIT -->\n"
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4f", "rv32imac")
 MIXES = {
@@ -114,10 +117,18 @@ def number(value, digits=0):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
-def with_ratio(figures, digits):
-    """Of the one figure that is left: its mean, and its ratio to the reference of its own run."""
-    value, ratio = figures.value("mean"), figures.value("ratio")
-    return number(value, digits) + (f" ({ratio:.2f})" if ratio else "")
+def nothing(figures, **wanted):
+    """Why there is no figure: the allocator could not serve that, or nobody asked it."""
+    left_out = any("left_out" in line for line in figures.where(**wanted).lines)
+    return "-" if left_out else "n. m."
+
+
+def with_ratio(figures, **wanted):
+    """Of the one figure wanted: its mean, and its ratio to the reference of its own run."""
+    value, ratio = (figures.value(field, **wanted) for field in ("mean", "ratio"))
+    if value is None:
+        return nothing(figures, **wanted)
+    return number(value, 1) + (f" ({ratio:.2f})" if ratio else "")
 
 
 def table(head, rows):
@@ -129,9 +140,9 @@ def section(title, text, figures, body, command):
     """A title, what is compared and how, where the figures are from, and the tables."""
     if not figures.lines:
         return f"## {title}\n\n{text}\n\nNot measured; `{command}` does.\n"
-    missing = [name for name in ALLOCATORS if name not in figures.allocators() and
-               " " not in name and not name.startswith("dmheap")]
-    others = f" Not measured: {', '.join(missing)}." if missing and command != "make size" else ""
+    known = () if command == "make size" else HOST if command in ON_HOST else PORTABLE
+    missing = [name for name in known if name not in figures.allocators()]
+    others = f" Not measured: {', '.join(missing)}." if missing else ""
     references = dict.fromkeys(line["reference"] for line in figures.lines if "ratio" in line)
     ratio = f" In brackets: the ratio to {' or '.join(references)} in the same run." if references else ""
     return (f"## {title}\n\n{text}{ratio}\n\nBy `{command}`: {figures.origin()}.{others}\n\n"
@@ -148,7 +159,7 @@ def workload_name(workload, live):
 def overall(figures):
     """Of each workload what stands for it: a pair, or the mean of its calls."""
     return Figures(figures.abouts + [line for line in figures.lines if
-                                     line["call"] in ("pair", "call") and "mean" in line and
+                                     line["call"] in ("pair", "call") and
                                      line["workload"] != "scene"])
 
 
@@ -159,7 +170,7 @@ def mean_table(figures):
     for workload, live in figures.points():
         at = figures.where(workload=workload, live=live)
         rows.append([workload_name(workload, live)] +
-                    [with_ratio(at.where(allocator=name), 1) for name in names])
+                    [with_ratio(at, allocator=name) for name in names])
     return table(["workload, blocks"] + names, rows)
 
 
@@ -167,10 +178,12 @@ def worst_table(figures):
     names = figures.allocators()
     rows = []
     for workload, live, call in figures.points("call"):
-        at = figures.where(workload=workload, live=live, call=call)
-        if any("worst" in line for line in at.lines) and workload not in ("scene", "unregister", "lock"):
+        at = figures.where(workload=workload, live=live)
+        worst = [at.value("worst", call=call, allocator=name) for name in names]
+        if workload not in ("scene", "unregister", "lock") and worst != [None] * len(names):
             rows.append([workload_name(workload, live), call] +
-                        [number(at.value("worst", allocator=name)) for name in names])
+                        [nothing(at, allocator=name) if value is None else number(value)
+                         for name, value in zip(names, worst)])
     return table(["workload, blocks", "call"] + names, rows)
 
 
@@ -187,7 +200,9 @@ def growth_table(figures):
             few, many = ([figures.value("mean", workload=workload, live=live, allocator=name)
                           for name in names] for live in (lives[0], lives[-1]))
             rows.append([f"{workload}, {lives[-1]:,} to {lives[0]:,}"] +
-                        [number(b / a if a and b else None, 2) for a, b in zip(few, many)])
+                        [number(b / a, 2) if a and b else
+                         nothing(figures, workload=workload, allocator=name)
+                         for name, a, b in zip(names, few, many)])
     return table(["cost"] + names, rows)
 
 
@@ -314,7 +329,8 @@ def function_table(figures):
 def write_page(folder, picture):
     yield ("# Performance\n\n" + LICENSE + "\n"
            "Written by `make figures` from what was measured; do not edit. A dash: the allocator has no "
-           "such call, or cannot serve the workload. *Blocks* are those that are live.\n")
+           "such call, or cannot serve the workload; n. m.: not measured. *Blocks* are those that are "
+           "live.\n")
     every = read(folder, "*.json")
     rows = [[name, ALLOCATORS.get(name, "a plug-in"), every.plugins(name) or "-"]
             for name in every.allocators()]
