@@ -74,10 +74,10 @@ int count_inside(struct point point, uint32_t measured, const struct bench_alloc
 
 /* ---- outside: start valgrind -------------------------------------------------------------- */
 
-static char* join(const char* a, const char* b)
+static char* join(const char* front, const char* back)
 {
     char* both = NULL;
-    if (asprintf(&both, "%s%s", a, b) < 0) {
+    if (asprintf(&both, "%s%s", front, back) < 0) {
         exit(EXIT_FAILURE);
     }
     return both;
@@ -182,8 +182,8 @@ static const char* subtract_nothing(const struct stage* stage, uint32_t* sum)
 /* ---- outside: figures ---------------------------------------------------------------------- */
 
 struct figure {
-    uint32_t calls;
     double sum;
+    uint32_t calls;
     uint32_t worst;
 };
 
@@ -203,10 +203,10 @@ static void add_overall(struct results* results, struct result result, const str
     result.call = results_overall(result.point.workload);
     result.mean = all->sum * (pairs ? 2 : 1) / all->calls;
     if (result.point.workload->pattern == WORKLOAD_SCENE) {
-        const size_t bytes = all->calls * sizeof(*cost);
-        result.singles = malloc(bytes);
-        result.single_count = result.singles == NULL ? 0 : all->calls;
-        memcpy(result.singles, cost, result.singles == NULL ? 0 : bytes);
+        result.singles = calloc(all->calls, sizeof(*cost));
+        for (; result.singles != NULL && result.single_count < all->calls; result.single_count++) {
+            result.singles[result.single_count] = cost[result.single_count];
+        }
     }
     results_add(results, result);
 }
@@ -235,21 +235,15 @@ static void add_figures(struct results* results, struct result result, const str
 }
 
 static const char* count_stage(struct results* results, struct result result,
-                               const struct stage* stage, const char* const* command)
+                               const struct stage* stage, const char* const* command,
+                               const char* out_file)
 {
-    char out_file[] = P_tmpdir "/bench-count-XXXXXX";
-    const int descriptor = mkstemp(out_file);
     const size_t sums = stage_measured(stage) + 2U * WORKLOAD_KINDS;
     uint32_t* sum = calloc(sums, sizeof(*sum));
-    if (descriptor < 0 || sum == NULL) {
-        return "no place for the counts";
-    }
-    close(descriptor);
-    const char* why = run(out_file, command);
+    const char* why = sum == NULL ? "out of memory" : run(out_file, command);
     if (why == NULL && read_sums(out_file, sum, sums) != sums) {
         why = "valgrind did not count every call";
     }
-    unlink(out_file);
     if (why == NULL) {
         why = subtract_nothing(stage, sum);
     }
@@ -257,6 +251,20 @@ static const char* count_stage(struct results* results, struct result result,
         add_figures(results, result, stage, sum + WORKLOAD_KINDS);
     }
     free(sum);
+    return why;
+}
+
+static const char* count_in_file(struct results* results, struct result result,
+                                 const struct stage* stage, const char* const* command)
+{
+    char out_file[] = P_tmpdir "/bench-count-XXXXXX";
+    const int descriptor = mkstemp(out_file);
+    if (descriptor < 0) {
+        return "no place for the counts";
+    }
+    close(descriptor);
+    const char* why = count_stage(results, result, stage, command, out_file);
+    unlink(out_file);
     return why;
 }
 
@@ -269,7 +277,7 @@ void count_point(struct results* results, struct point point, uint32_t measured,
         result.note = "it has no such call";
     } else {
         struct stage stage = stage_open(point, measured);
-        result.note = count_stage(results, result, &stage, command);
+        result.note = count_in_file(results, result, &stage, command);
         stage_close(&stage);
     }
     if (result.note != NULL) {

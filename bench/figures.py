@@ -44,8 +44,8 @@ MIXES = {
     "equal": "100 bytes",
     "drifting": "16-fold ranges that drift between 16 and 4096 bytes",
     "phases": "32 modules, each of blocks of one size, that are freed together",
-    "robson": "Robson's adversary, 16 to 4096 bytes: the least budget of live payload with which it "
-              "makes the heap refuse",
+    "robson": "Robson's adversary, 16 to 4096 bytes: the least budget of live payload with which "
+              "it makes the heap refuse",
 }
 
 # ---- what was measured ---------------------------------------------------------------
@@ -144,7 +144,8 @@ def section(title, text, figures, body, command):
     missing = [name for name in known if name not in figures.allocators()]
     others = f" Not measured: {', '.join(missing)}." if missing else ""
     references = dict.fromkeys(line["reference"] for line in figures.lines if "ratio" in line)
-    ratio = f" In brackets: the ratio to {' or '.join(references)} in the same run." if references else ""
+    ratio = (f" In brackets: the ratio to {' or '.join(references)} in the same run."
+             if references else "")
     return (f"## {title}\n\n{text}{ratio}\n\nBy `{command}`: {figures.origin()}.{others}\n\n"
             f"{body(figures)}")
 
@@ -207,7 +208,8 @@ def growth_table(figures):
 
 
 def calls_body(figures):
-    return (mean_table(figures) + "\nThe cost with the most blocks, divided by that with the fewest:\n\n" +
+    return (mean_table(figures) +
+            "\nThe cost with the most blocks, divided by that with the fewest:\n\n" +
             growth_table(figures) + "\nThe worst single calls of the same work:\n\n" +
             worst_table(figures))
 
@@ -265,8 +267,9 @@ def fragmentation_body(figures):
     text = ""
     for (width,) in figures.keys("target"):
         at = figures.where(target=width)
-        rows = [[name] + [number(at.value("value", allocator=name, figure=f"fragmentation.{mix}"), 1)
-                          for mix in MIXES] for name in at.allocators()]
+        names = [f"fragmentation.{mix}" for mix in MIXES]
+        rows = [[name] + [number(at.value("value", allocator=name, figure=figure), 1)
+                          for figure in names] for name in at.allocators()]
         text += table([width] + list(MIXES), rows) + "\n"
     runs = [line for line in figures.lines if "seeds" in line]
     spread = max(line["most"] - line["least"] for line in runs)

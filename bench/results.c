@@ -39,9 +39,9 @@ const char* results_overall(const struct workload* workload)
     return workload_is_pairs(workload) ? RESULTS_PAIR : RESULTS_CALL;
 }
 
-static bool same_point(struct point a, struct point b)
+static bool same_point(struct point one, struct point other)
 {
-    return a.workload == b.workload && a.live == b.live;
+    return one.workload == other.workload && one.live == other.live;
 }
 
 static bool is_overall(const struct result* result)
@@ -222,8 +222,8 @@ void results_write_json(const struct results* results, FILE* file)
 static void write_name(const struct results* results, const struct result* result, FILE* file)
 {
     fprintf(file, "%s.", results->target);
-    for (const char* c = result->allocator; *c != '\0'; c++) {
-        fputc(*c == ' ' ? '-' : *c, file);
+    for (const char* letter = result->allocator; *letter != '\0'; letter++) {
+        fputc(*letter == ' ' ? '-' : *letter, file);
     }
     fprintf(file, ".%s.", result->point.workload->name);
 }
@@ -253,11 +253,14 @@ static bool has_most(const struct result* result)
     return result->point.live == most;
 }
 
-static unsigned count_differences(const struct result* a, const struct result* b)
+static unsigned count_differences(const struct result* few, const struct result* many)
 {
     unsigned differences = 0;
-    for (uint32_t i = 0; i < a->single_count && i < b->single_count; i++) {
-        differences += a->singles[i] != b->singles[i];
+    if (few->single_count != many->single_count) {
+        return many->single_count;
+    }
+    for (uint32_t i = 0; i < few->single_count; i++) {
+        differences += few->singles[i] != many->singles[i];
     }
     return differences;
 }
@@ -272,7 +275,7 @@ static void write_growth(const struct results* results, const struct result* res
     fprintf(file, "growth %.4f\n", result->mean / fewest->mean);
     if (result->singles != NULL) {
         write_name(results, result, file);
-        fprintf(file, "differences %u\n", count_differences(result, fewest));
+        fprintf(file, "differences %u\n", count_differences(fewest, result));
     }
 }
 

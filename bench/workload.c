@@ -86,13 +86,13 @@ const struct workload workloads[] = {
 
 const unsigned workload_count = sizeof(workloads) / sizeof(workloads[0]);
 
-static bool same_text(const char* a, const char* b)
+static bool same_text(const char* one, const char* other)
 {
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
+    while (*one != '\0' && *one == *other) {
+        one++;
+        other++;
     }
-    return *a == *b;
+    return *one == *other;
 }
 
 const struct workload* workload_find(const char* name)
