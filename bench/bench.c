@@ -9,11 +9,11 @@
 #include "count.h"
 #include "figure.h"
 #include "installed.h"
+#include "plugin.h"
 #include "results.h"
 #include "timing.h"
 #include "variants.h"
 
-#include <dlfcn.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,20 +191,14 @@ static void add_subject(struct subjects* subjects, const struct options* options
     subjects->list[subjects->count++] = allocator;
 }
 
-/* A path without a slash would be looked for among the system's libraries. */
 static const struct bench_allocator* open_plugin(const char* path)
 {
-    char* file = NULL;
-    if (asprintf(&file, "%s%s", strchr(path, '/') == NULL ? "./" : "", path) < 0) {
-        fail("out of memory", path);
-    }
-    void* const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    const void* const allocator = library == NULL ? NULL : dlsym(library, "bench_allocator");
+    const char* why = NULL;
+    const struct bench_allocator* allocator = plugin_open(path, &why);
     if (allocator == NULL) {
-        fail(dlerror(), path);
+        fail(why, path);
     }
-    free(file);
-    return (const struct bench_allocator*)allocator;
+    return allocator;
 }
 
 static struct subjects find_subjects(struct options* options)

@@ -10,7 +10,7 @@ PEERS ?=
 RUNS  ?= 9
 
 BENCH       := $(B)/bench/bench
-BENCH_PARTS := bench count dmheap figure installed results stage timing workload
+BENCH_PARTS := bench count dmheap figure installed plugin results stage timing workload
 BENCH_OUT   := build/bench
 # jemalloc wants more thread-local memory than a program has room for when it is loaded late.
 BENCH_RUN    = GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536 $(BENCH) $(addprefix --plugin ,$(PEERS))
