@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+#
+# What a heap does with memory, what it costs a firmware, and the page that shows all figures.
+#
+# `make memory` and `make fragmentation` run on the host, for the width of ARCH and HEADER_BYTES;
+# PEERS are further heaps of that width, as for `make bench`.
+
+# The mean of 5 runs is still off by up to 1.5 points, that of 50 by less than half a point.
+SEEDS  ?= 50
+# With `update` the bounds become what is measured, see bench/ceilings.
+BOUNDS ?= check
+
+WIDTH       := $(if $(filter -m32,$(ARCH)),32,64)
+SPACE_TAG   := $(WIDTH)-$(HEADER_BYTES)
+SPACE_HEAPS := ^$(WIDTH)-bit[.]dmheap$(filter 8,$(HEADER_BYTES))[-.]
+
+# It looks into the library's layers.
+$(B)/bench/control.o: bench/control.c GNUmakefile bench/figures.mk
+	$(call compile,-O2 $(SETTINGS) $(call port_define,ports/bare/dmheap_port.h) -Isrc)
+
+$(B)/bench/memory: $(B)/bench/control.o
+
+$(B)/bench/memory $(B)/bench/fragmentation: $(B)/bench/%: $(B)/bench/%.o $(B)/bench/space.o \
+        $(B)/bench/plugin.o $(B)/bench/dmheap.o $(B)/bench/core.o
+	$(call say,LINK)
+	$(Q)$(CC) $(ARCH) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldl
+
+memory_HAS        := (payload|kept|smallest|context|map)
+fragmentation_HAS := fragmentation
+
+# A run that fails leaves the figures of the one before.
+memory fragmentation: FIGURES = $(BENCH_OUT)/$@-$(SPACE_TAG)
+memory fragmentation: %: $(B)/bench/% | $(BENCH_OUT)
+	timeout 600 $< $(addprefix --plugin ,$(PEERS)) --json $(FIGURES).json.new \
+	    --values $(FIGURES).values.new $(if $(filter fragmentation,$@),--seeds $(SEEDS))
+	@mv $(FIGURES).json.new $(FIGURES).json; mv $(FIGURES).values.new $(FIGURES).values
+	@bench/ceilings.sh $(BOUNDS) '$(SPACE_HEAPS).*$($@_HAS)' $(FIGURES).values
+
+.PHONY: memory fragmentation
+
+# ---- code size and stack ---------------------------------------------------------
+#
+# `make size`: what stays of the library in a firmware that uses it, by target: `nine` with the nine
+# functions and without logs, `dmod` with DMOD's memory interface and a log.
+
+cortex-m0_SIZE := arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb
+cortex-m3_SIZE := arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb
+rv32imac_SIZE  := riscv64-unknown-elf-gcc -march=rv32imac -mabi=ilp32 --specs=picolibc.specs
+nine_SIZE      := -DSIZE_DMOD=0 $(call port_define,ports/bare/dmheap_port.h)
+dmod_SIZE      := -DSIZE_DMOD=1 $(call port_define,bench/size_port.h)
+SIZE_TARGETS   := cortex-m0 cortex-m3 rv32imac
+SIZE_DIR       := $(BENCH_OUT)/size-$(HEADER_BYTES)
+SIZE_FOLDERS   := $(foreach t,$(SIZE_TARGETS),$(SIZE_DIR)/$t.nine $(SIZE_DIR)/$t.dmod)
+SIZE_FLAGS     := -std=c99 $(WARNINGS) -Os -ffreestanding -ffunction-sections -fdata-sections \
+                  -fcallgraph-info=su -Iinclude -Istandin $(SETTINGS)
+
+# The entry is all that a linker has to begin with; the log is the firmware's, and so left open.
+$(SIZE_FOLDERS): FORCE
+	@mkdir -p $@
+	$(Q)$($(basename $(@F))_SIZE) --version | head -n 1 >$@/compiler
+	$(Q)set -e; for file in src/dmheap.c bench/size.c; do \
+	    $($(basename $(@F))_SIZE) $(SIZE_FLAGS) $($(patsubst .%,%,$(suffix $(@F)))_SIZE) \
+	        -c -o $@/$$(basename $$file .c).o $$file; \
+	done
+	$(Q)$($(basename $(@F))_SIZE) -nostartfiles -Wl,--gc-sections,--entry=main \
+	    -Wl,--defsym=size_log=0,-Map=$@/firmware.map -o $@/firmware.elf $@/size.o $@/dmheap.o
+
+size: $(SIZE_FOLDERS)
+	@python3 bench/size.py --suffix '$(filter 8,$(HEADER_BYTES))' --json $(SIZE_DIR).json \
+	    --values $(SIZE_DIR).values $^
+	@bench/ceilings.sh $(BOUNDS) '^firmware[.].*[.]dmheap$(filter 8,$(HEADER_BYTES))[.]' \
+	    $(SIZE_DIR).values
+
+.PHONY: size
+
+# ---- docs/PERFORMANCE.md ---------------------------------------------------------
+#
+# `make figures` writes it from what was measured, `make measure` measures all of it first; PEERS are
+# plug-ins for the host, PEERS_32 the same for -m32; PEER as for `make bench-target`.
+
+PEERS_32 ?=
+PAGE     ?= docs/PERFORMANCE.md
+
+figures:
+	python3 bench/figures.py --measured $(BENCH_OUT) --page $(PAGE) \
+	    --picture $(BENCH_OUT)/time-4.svg
+
+MEASURE := $(MAKE) --no-print-directory
+measure:
+	rm -rf $(BENCH_OUT)
+	+for bytes in 4 8; do \
+	    $(MEASURE) HEADER_BYTES=$$bytes bench count memory fragmentation size && \
+	    $(MEASURE) HEADER_BYTES=$$bytes ARCH=-m32 PEERS='$(PEERS_32)' memory fragmentation || exit; \
+	done
+	+$(MEASURE) bench-target figures
+
+.PHONY: figures measure

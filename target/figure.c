@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "figure.h"
+
+#include <stdio.h>
+
+static void print_begin(struct figure figure)
+{
+    printf("{\"target\":\"" TARGET_NAME "\",\"allocator\":\"%s\",\"workload\":\"%s\","
+           "\"live\":%u,\"call\":\"%s\",",
+           figure.allocator, figure.workload, (unsigned)figure.live, figure.call);
+}
+
+void figure_print(struct figure figure, const struct tally* tally, uint32_t worst)
+{
+    if (tally->calls != 0) {
+        print_begin(figure);
+        printf("\"calls\":%u,\"sum\":%u,\"worst\":%u}\n", (unsigned)tally->calls,
+               (unsigned)tally->sum, (unsigned)worst);
+    }
+}
+
+void figure_print_mean(struct figure figure, uint32_t mean, uint32_t worst)
+{
+    print_begin(figure);
+    printf("\"mean\":%u.%02u,\"worst\":%u.%02u}\n", (unsigned)(mean / 100), (unsigned)(mean % 100),
+           (unsigned)(worst / 100), (unsigned)(worst % 100));
+}
+
+void figure_print_worst(struct figure figure, uint32_t worst)
+{
+    print_begin(figure);
+    printf("\"worst\":%u}\n", (unsigned)worst);
+}

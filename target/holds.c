@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The longest time that each call holds the lock, in instructions: with interrupts masked, that is
+ * how late one may come.
+ *
+ * The sequences of the benchmark are played on a dmheap whose port notes the holds; then a
+ * module is unloaded from among others' blocks in several ways.
+ */
+#include "../bench/replay.h"
+#include "../bench/variants.h"
+#include "figure.h"
+#include "hold.h"
+#include "self_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Of the linker script: room for the heaps. */
+extern char target_arena_start[];
+extern char target_arena_end[];
+
+#define MEASURED 5000U
+
+static const struct {
+    const char* workload;
+    uint32_t live;
+} runs[] = {{"small", 100},   {"small", 1000},  {"small", 30000}, {"mixed", 1000},
+            {"realloc", 500}, {"aligned", 500}, {"modules", 8}};
+
+static uint32_t longest[WORKLOAD_KINDS];
+
+int holds_main(int count, char** arguments);
+
+/* Do one operation, and note what it held. */
+static bool note(const struct bench_allocator* allocator, struct workload_op op, void** slots)
+{
+    const enum workload_kind kind = workload_kind(op);
+    hold_forget();
+    const bool served = replay_op(allocator, op, slots);
+    const uint32_t held = hold_longest();
+    if (held > longest[kind]) {
+        longest[kind] = held;
+    }
+    return served;
+}
+
+static bool run(const struct bench_allocator* allocator, const char* name, uint32_t live)
+{
+    const struct workload_plan plan = workload_usual_plan(workload_find(name), live, MEASURED);
+    const uint32_t count = workload_generate(&plan, NULL, 0).count;
+    struct workload_op* op = malloc(count * sizeof(*op));
+    const struct workload_sequence sequence = workload_generate(&plan, op, op != NULL ? count : 0);
+    void** slots = calloc(sequence.slots, sizeof(*slots));
+    bool served =
+        op != NULL && slots != NULL && allocator->init(target_arena_start, workload_arena(&plan));
+    for (uint32_t i = 0; served && i < count; i++) {
+        served = note(allocator, op[i], slots);
+    }
+    if (!served) {
+        printf("%s does not serve %s, %u live\n", allocator->name, name, (unsigned)live);
+    }
+    free(op);
+    free(slots);
+    return served;
+}
+
+/* Module 0 has every `step`-th of 1000 blocks of `size` bytes; unload it. */
+static bool unload(const struct bench_allocator* allocator, uint32_t step, uint32_t size)
+{
+    static void* slot[1];
+    bool served = allocator->init(target_arena_start, 1000 * ((size_t)size + 64) + 16384);
+    for (uint32_t i = 0; served && i < 1000; i++) {
+        served = allocator->allocate_for(size, i % step == 0 ? 0 : 1) != NULL;
+    }
+    const struct workload_op op = {(uint32_t)WORKLOAD_UNLOAD << 24, 0};
+    return served && note(allocator, op, slot);
+}
+
+static bool unload_all(const struct bench_allocator* allocator)
+{
+    static const uint32_t steps[] = {1, 2, 3, 8, 9, 64, 65, 500};
+    static const uint32_t sizes[] = {4, 24, 100, 300, 1000};
+    bool served = true;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+            served = unload(allocator, steps[i], sizes[k]) && served;
+        }
+    }
+    return served;
+}
+
+int holds_main(int count, char** arguments)
+{
+    static const char* const names[WORKLOAD_KINDS] = {"malloc",  "free",       "realloc",
+                                                      "aligned", "malloc_for", "unload"};
+    const struct bench_allocator* allocator = &bench_dmheap[0];
+    bool served = self_test_passes();
+    (void)count;
+    (void)arguments;
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        served = served && run(allocator, runs[i].workload, runs[i].live);
+    }
+    served = served && unload_all(allocator);
+    for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
+        const struct figure figure = {allocator->name, "lock", 30000, names[kind]};
+        figure_print_worst(figure, longest[kind]);
+    }
+    return served ? 0 : 1;
+}
