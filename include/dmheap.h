@@ -86,7 +86,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _register_module, (const char* module_name))
  *
  * One line of level INFO; one of level ERROR where damaged blocks were left alone. Cost:
  * proportional to the number of blocks in the heap, at most until the module's last block is
- * found; the lock is held for at most 64 blocks passed or 8 freed.
+ * found; the lock is held for at most 192 blocks passed or 12 freed.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name));
 
@@ -99,7 +99,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name
  *         serves the size, the name is longer than 63 characters, or the owner would be
  *         a new module that can have no record (see dmheap_register_module).
  *
- * Looked at are up to four free blocks of the size's own class, then one of the next larger class
+ * Looked at are up to three free blocks of the size's own class, then one of the next larger class
  * that has any, then the untouched end of the heap. Where the default alignment is above 16, the
  * places are those of dmheap_aligned_alloc. Cost: constant.
  */
@@ -114,9 +114,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _malloc, (size_t size, const char* module_n
  * @param module_name The owner, as for dmheap_malloc.
  * @return As dmheap_malloc; NULL also if `alignment` is 0 or not a power of two.
  *
- * Looked at are up to four free blocks each of the size's own class, of the first two with blocks
- * from the class of size + alignment on, where nearly all serve, and of the next larger class
- * than the own one; then the untouched end. Cost: constant.
+ * Looked at are the first free block of the size's own class; the first of the next class whose
+ * blocks serve wherever they lie; where there is none, up to three each of the own class and of the
+ * next larger one; then the untouched end. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _aligned_alloc,
                  (size_t alignment, size_t size, const char* module_name));

@@ -685,7 +685,7 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
 
 /* ---- the sweep --------------------------------------------------------------- */
 
-/* What one slice of a sweep may cost, in blocks passed; freeing a block counts as eight more. */
+/* What one slice of a sweep may cost, in blocks passed; freeing a block counts as sixteen. */
 #define HEAP_SWEEP_BUDGET  192
 #define HEAP_SWEEP_RELEASE 16
 
@@ -712,17 +712,17 @@ static inline uintptr_t heap_next_live(const struct dmheap_ctx* ctx, uintptr_t i
 }
 
 /*
- * Along the sizes in the headers, from `block` to the first one of `owner`, or as far as *budget or
- * the blocks go.
+ * Along the sizes in the headers, from the block at `offset` to the first one of `owner`, or as far
+ * as *budget or the blocks go.
  */
-static inline struct dmheap_block*
-heap_pass(const struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word owner, int* budget)
+static inline uintptr_t heap_pass(const struct dmheap_ctx* ctx, uintptr_t offset, dmheap_word owner,
+                                  int* budget)
 {
-    const struct dmheap_block* top = ctx_block(ctx, (uintptr_t)ctx->top);
-    while (block < top && block_owner(block) != owner && --*budget > 0) {
-        block = block_next(block);
+    const uintptr_t top = (uintptr_t)ctx->top;
+    while (offset < top && block_owner(ctx_block(ctx, offset)) != owner && --*budget > 0) {
+        offset += block_size(ctx_block(ctx, offset));
     }
-    return block;
+    return offset;
 }
 
 /*
@@ -732,13 +732,14 @@ heap_pass(const struct dmheap_ctx* ctx, struct dmheap_block* block, dmheap_word 
 static DMHEAP_NOINLINE DMHEAP_HOT int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner,
                                                        struct heap_sweep* sweep, int budget)
 {
-    struct dmheap_block* block = block_of(live_address(ctx, sweep->index));
+    uintptr_t offset = ctx_offset(ctx, block_of(live_address(ctx, sweep->index)));
     for (;;) {
-        block = heap_pass(ctx, block, owner, &budget);
-        if (budget <= 0 || (dmheap_word)ctx_offset(ctx, block) >= ctx->top) {
+        offset = heap_pass(ctx, offset, owner, &budget);
+        if (budget <= 0 || offset >= ctx->top) {
             break;
         }
-        struct dmheap_block* next = block_next(block);
+        const struct dmheap_block* block = ctx_block(ctx, offset);
+        offset += block_size(block); /* now: merged, it has another one */
         if (heap_free(ctx, block_payload(block)) == VERDICT_OK) {
             budget -= HEAP_SWEEP_RELEASE;
             if (--sweep->left == 0) {
@@ -748,10 +749,9 @@ static DMHEAP_NOINLINE DMHEAP_HOT int heap_sweep_along(struct dmheap_ctx* ctx, d
             sweep->damaged = true;
             budget--;
         }
-        block = next;
     }
-    const uintptr_t index = live_index(ctx, block_payload(block));
-    const bool leads_on = index > sweep->index && ctx_offset(ctx, block) <= ctx->top;
+    const uintptr_t index = live_index(ctx, block_payload(ctx_block(ctx, offset)));
+    const bool leads_on = index > sweep->index && offset <= ctx->top;
     sweep->index = leads_on && !sweep->careful ? index : sweep->index + 1;
     return budget;
 }
@@ -769,7 +769,8 @@ static inline bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner, struct 
         sweep->index = heap_next_live(ctx, sweep->index, limit, &budget);
         if (sweep->index < limit) {
             if (budget > 0) {
-                budget = heap_sweep_along(ctx, owner, sweep, sweep->careful ? 1 : budget);
+                const int share = sweep->careful ? 1 : budget;
+                budget -= share - heap_sweep_along(ctx, owner, sweep, share);
             }
         } else if (sweep->careful) {
             return false;

@@ -388,6 +388,13 @@ static inline struct record* record_find(struct dmheap_ctx* ctx, const char* tex
     return record;
 }
 
+/* Before the record found last goes, or its name. */
+static inline void record_forget_hint(struct dmheap_ctx* ctx)
+{
+    ctx->hint_module = 0;
+    ctx->hint_id = OWNER_NOBODY;
+}
+
 static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)
 {
     const unsigned number = record_group_of(record->id);
@@ -413,8 +420,7 @@ static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* re
     if (link != NULL) {
         *link = record->next;
     }
-    ctx->hint_module = 0;
-    ctx->hint_id = OWNER_NOBODY;
+    record_forget_hint(ctx);
 }
 
 /* ---- records ----------------------------------------------------------------- */
@@ -476,6 +482,7 @@ static DMHEAP_NOINLINE void record_destroy(struct dmheap_ctx* ctx, struct record
         return;
     }
     const record_id id = record->id;
+    record_forget_hint(ctx);
     (void)record_free(ctx, record);
     record_return_id(ctx, id);
 }
