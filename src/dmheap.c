@@ -186,7 +186,8 @@ void dmheap_unregister_module(const char* module_name)
 }
 
 /* Allocate in every case, report, and release the lock, which is held. */
-static DMHEAP_NOINLINE void* finish_malloc(size_t alignment, size_t size, const char* module_name)
+static DMHEAP_NOINLINE void* malloc_and_unlock(size_t alignment, size_t size,
+                                               const char* module_name)
 {
     enum dmheap_verdict failure = VERDICT_NO_MEMORY;
     const struct dmheap_block* block =
@@ -200,12 +201,12 @@ static DMHEAP_NOINLINE void* finish_malloc(size_t alignment, size_t size, const 
 }
 
 /* The short path for the module found last. */
-static DMHEAP_NOINLINE DMHEAP_HOT void* malloc_named(size_t size, const char* module_name)
+static DMHEAP_NOINLINE DMHEAP_FLATTEN void* malloc_named(size_t size, const char* module_name)
 {
     dmheap_port_lock();
     const struct dmheap_block* block = module_alloc_hinted(default_heap, size, module_name);
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return finish_malloc(1, size, module_name);
+        return malloc_and_unlock(1, size, module_name);
     }
     dmheap_port_unlock();
     return block_payload(block);
@@ -215,19 +216,19 @@ static DMHEAP_NOINLINE DMHEAP_HOT void* malloc_named(size_t size, const char* mo
  * Short paths: what they do not serve goes on out of line, with the lock held. So they need no
  * registers but those that a call may destroy anyway.
  */
-DMHEAP_HOT void* dmheap_malloc(size_t size, const char* module_name)
+DMHEAP_FLATTEN void* dmheap_malloc(size_t size, const char* module_name)
 {
     if (!DMHEAP_SHORT_PATHS) {
         dmheap_port_lock();
-        return finish_malloc(1, size, module_name);
+        return malloc_and_unlock(1, size, module_name);
     }
     if (module_name != NULL) {
         return malloc_named(size, module_name);
     }
     dmheap_port_lock();
-    const struct dmheap_block* block = heap_alloc_fast(default_heap, size, OWNER_NOBODY);
+    const struct dmheap_block* block = module_alloc_nobodys(default_heap, size);
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return finish_malloc(1, size, NULL);
+        return malloc_and_unlock(1, size, NULL);
     }
     dmheap_port_unlock();
     return block_payload(block);
@@ -240,12 +241,11 @@ void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_nam
         return NULL;
     }
     dmheap_port_lock();
-    return finish_malloc(alignment, size, module_name);
+    return malloc_and_unlock(alignment, size, module_name);
 }
 
 /* Copy a block to its new place, without the lock, and let the old one go. */
-static DMHEAP_NOINLINE DMHEAP_HOT void* finish_realloc(const struct module_move* move,
-                                                       unsigned epoch, const void* ptr)
+static void* copy_and_finish(const struct module_move* move, unsigned epoch, const void* ptr)
 {
     void* moved = block_payload(move->to);
     memcpy(moved, ptr, (size_t)move->bytes);
@@ -259,7 +259,7 @@ static DMHEAP_NOINLINE DMHEAP_HOT void* finish_realloc(const struct module_move*
     return verdict != VERDICT_GONE ? moved : NULL;
 }
 
-DMHEAP_HOT void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
 {
     if (ptr == NULL) {
         return dmheap_malloc(size, module_name);
@@ -275,16 +275,16 @@ DMHEAP_HOT void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
         report_pointer(verdict, "realloc", ptr);
     }
     if (outcome == VERDICT_MUST_MOVE) {
-        return finish_realloc(&move, epoch, ptr);
+        return copy_and_finish(&move, epoch, ptr);
     }
     return is_served ? ptr : NULL;
 }
 
 /* Free in every case, report, and release the lock, which is held. */
-static DMHEAP_NOINLINE void finish_free(void* ptr, bool is_taken)
+static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
 {
     if (is_taken) {
-        live_restore(default_heap, ptr);
+        module_restore(default_heap, ptr);
     }
     const enum dmheap_verdict verdict = module_free(default_heap, ptr);
     dmheap_port_unlock();
@@ -294,28 +294,29 @@ static DMHEAP_NOINLINE void finish_free(void* ptr, bool is_taken)
 }
 
 /* The short path for a module's block, which live_take took; the lock is held. */
-static DMHEAP_NOINLINE DMHEAP_HOT void free_owned(void* ptr, uintptr_t index, uintptr_t behind)
+static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(void* ptr, uintptr_t index,
+                                                                 uintptr_t behind)
 {
     if (DMHEAP_UNLIKELY(!module_free_owned(default_heap, ptr, index, behind))) {
-        finish_free(ptr, true);
+        free_and_unlock(ptr, true);
         return;
     }
     dmheap_port_unlock();
 }
 
 /* The heap merges at once in either case; docs/DESIGN.md tells what deferring costs. */
-DMHEAP_HOT void dmheap_free(void* ptr, bool concatenate)
+DMHEAP_FLATTEN void dmheap_free(void* ptr, bool concatenate)
 {
     uintptr_t index;
     uintptr_t behind;
     (void)concatenate;
     dmheap_port_lock();
-    if (!DMHEAP_SHORT_PATHS || DMHEAP_UNLIKELY(!live_take(default_heap, ptr, &index, &behind))) {
-        finish_free(ptr, false);
-    } else if (block_owner(block_of(ptr)) != OWNER_NOBODY) {
-        free_owned(ptr, index, behind);
-    } else if (DMHEAP_UNLIKELY(!heap_release(default_heap, block_of(ptr), index, behind))) {
-        finish_free(ptr, true);
+    if (!DMHEAP_SHORT_PATHS || DMHEAP_UNLIKELY(!module_take(default_heap, ptr, &index, &behind))) {
+        free_and_unlock(ptr, false);
+    } else if (!module_is_nobodys(ptr)) {
+        free_owned_and_unlock(ptr, index, behind);
+    } else if (DMHEAP_UNLIKELY(!module_free_nobodys(default_heap, ptr, index, behind))) {
+        free_and_unlock(ptr, true);
     } else {
         dmheap_port_unlock();
     }

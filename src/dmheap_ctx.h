@@ -56,7 +56,7 @@ struct dmheap_ctx {
     dmheap_word hint_module;   /* the record found last, 0: none ... */
     dmheap_word hint_id;       /* ... its id, or no module's ... */
     uint32_t hint_name;        /* ... and the low bits of the name pointer it was found by */
-    uint32_t rows;             /* bit r is set while row[r] is not 0 */
+    uint32_t rows;             /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     dmheap_word bin[];               /* the first free block of each class */
 };

@@ -3,7 +3,8 @@
  * The heap: allocate, release, resize, sweep.
  *
  * Knows: blocks and their neighbours, the index, the untouched end. An owner is
- * an opaque small number here. Does not know: names, locks, logs.
+ * an opaque small number here. Does not know: names, locks, logs; its verdicts have those of the
+ * layers above among them, so that there is one list.
  * Always holds: free memory is merged at once, so no two free blocks are adjacent
  * and none is adjacent to the untouched end; whatever is refused is left as it was.
  * Cost: constant for every call but heap_create; heap_sweep is bounded by its budget.
@@ -73,11 +74,6 @@ static inline dmheap_word heap_shift(dmheap_word granule)
 #define HEAP_SIZE_MAX \
     ((size_t)(PTRDIFF_MAX / 2 > BLOCK_SIZE_MASK ? BLOCK_SIZE_MASK * 2 : PTRDIFF_MAX))
 
-static inline bool heap_is_too_large(size_t size)
-{
-    return size > HEAP_SIZE_MAX;
-}
-
 /* Is this a buffer at all, and a default alignment? */
 static inline enum dmheap_verdict heap_check_buffer(const void* buffer, size_t size,
                                                     size_t alignment)
@@ -88,7 +84,7 @@ static inline enum dmheap_verdict heap_check_buffer(const void* buffer, size_t s
     if (!bits_is_power_of_two(alignment)) {
         return VERDICT_BAD_ALIGNMENT;
     }
-    return heap_is_too_large(size) ? VERDICT_TOO_LARGE : VERDICT_OK;
+    return size > HEAP_SIZE_MAX ? VERDICT_TOO_LARGE : VERDICT_OK;
 }
 
 /* The granule of a heap with that default alignment. */
@@ -167,6 +163,12 @@ static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
 
 /* ---- what must agree --------------------------------------------------------- */
 
+/* A live block's size as whole granules, whatever stands in the bits below. */
+static inline uintptr_t heap_size(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return (uintptr_t)block->header & (uintptr_t)ctx->size_mask;
+}
+
 /*
  * Is this a free block of `most` bytes at most, by its tags: header and footer alike, and nothing
  * but a size? Nothing in the block is trusted; that it is large enough is the caller's to see.
@@ -241,6 +243,13 @@ static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, 
 
 /* ---- allocation -------------------------------------------------------------- */
 
+/* Note that a class's list is damaged. NULL, for it serves nobody now. */
+static inline struct dmheap_block* heap_suspect(struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    ctx->suspect = (dmheap_word)size_class;
+    return NULL;
+}
+
 /*
  * After an allocation that found nothing: was that for a class whose list is damaged? Then this
  * one is given up, and the caller tries again; once per class at most.
@@ -280,13 +289,11 @@ static inline struct dmheap_block* heap_detach_fit(struct dmheap_ctx* ctx, uintp
                 index_remove(ctx, block)) {
                 return block;
             }
-            ctx->suspect = (dmheap_word)size_class;
-            return NULL;
+            return heap_suspect(ctx, size_class);
         }
         offset = index_link(block->next);
         if (DMHEAP_UNLIKELY((dmheap_word)offset >= ctx->top)) {
-            ctx->suspect = (dmheap_word)size_class;
-            return NULL;
+            return heap_suspect(ctx, size_class);
         }
     }
     return NULL;
@@ -325,8 +332,7 @@ static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintp
     struct dmheap_block* block = ctx_block(ctx, (uintptr_t)ctx->bin[size_class]);
     if (DMHEAP_UNLIKELY(block->header != (dmheap_word)need) ||
         !index_remove_first(ctx, block, size_class)) {
-        ctx->suspect = (dmheap_word)size_class;
-        return NULL;
+        return heap_suspect(ctx, size_class);
     }
     block_at(block, need)->header &= ~BLOCK_PREV_FREE;
     heap_claim(ctx, block, need, owner);
@@ -344,13 +350,11 @@ static inline struct dmheap_block* heap_detach_first(struct dmheap_ctx* ctx, uin
     struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
     if (DMHEAP_UNLIKELY((uintptr_t)block->header < need ||
                         !heap_is_free(block, ctx->top - offset))) {
-        ctx->suspect = (dmheap_word)size_class;
-        return NULL;
+        return heap_suspect(ctx, size_class);
     }
     *size = (uintptr_t)block->header;
     if (!index_remove_first(ctx, block, size_class)) {
-        ctx->suspect = (dmheap_word)size_class;
-        return NULL;
+        return heap_suspect(ctx, size_class);
     }
     return block;
 }
@@ -474,9 +478,9 @@ heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap
     return block;
 }
 
-/* The short path of heap_alloc. NULL may also mean that this is a case for that. */
-static inline struct dmheap_block* heap_alloc_fast(struct dmheap_ctx* ctx, size_t size,
-                                                   dmheap_word owner)
+/* One try of heap_alloc. NULL may also mean that this is a case for that. */
+static inline struct dmheap_block* heap_try_alloc(struct dmheap_ctx* ctx, size_t size,
+                                                  dmheap_word owner)
 {
     return DMHEAP_LIKELY(size < ctx->request_limit) ? heap_take(ctx, heap_need(ctx, size), owner)
                                                     : NULL;
@@ -494,7 +498,7 @@ static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t siz
     }
     struct dmheap_block* block;
     do {
-        block = heap_alloc_fast(ctx, size, owner);
+        block = heap_try_alloc(ctx, size, owner);
     } while (block == NULL && heap_give_up(ctx));
     return block;
 }
@@ -548,16 +552,16 @@ static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* block,
 static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t index,
                                 uintptr_t behind)
 {
-    const uintptr_t size = (uintptr_t)block->header & (uintptr_t)ctx->size_mask;
+    const uintptr_t size = heap_size(ctx, block);
     const uintptr_t next = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
     uintptr_t front = 0;
-    if (DMHEAP_UNLIKELY(next << 1 != 0)) {
+    if (DMHEAP_UNLIKELY(live_is_inside(next))) {
         return false;
     }
     if ((block->header & BLOCK_PREV_FREE) != 0 && !heap_is_free_before(ctx, block, &front)) {
         return false;
     }
-    return heap_give(ctx, block, size, front, next != 0);
+    return heap_give(ctx, block, size, front, next == LIVE_NEXT);
 }
 
 /* Free the live block at `payload`, which may be any address. */
@@ -640,8 +644,8 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
     const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
     const struct dmheap_block* next = block_at(block, size);
     const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
-    *is_live = live != 0;
-    if (DMHEAP_UNLIKELY(live << 1 != 0)) {
+    *is_live = live == LIVE_NEXT;
+    if (DMHEAP_UNLIKELY(live_is_inside(live))) {
         return false;
     }
     return *is_live ? !block_is_free(next)
@@ -656,7 +660,7 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
 static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmheap_block* block,
                                               size_t size)
 {
-    const uintptr_t now = (uintptr_t)block->header & (uintptr_t)ctx->size_mask;
+    const uintptr_t now = heap_size(ctx, block);
     const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
     bool is_live;
     if (DMHEAP_UNLIKELY(!heap_is_whole(ctx, block, now, &is_live))) {
@@ -729,8 +733,8 @@ static inline uintptr_t heap_pass(const struct dmheap_ctx* ctx, uintptr_t offset
  * Free what is `owner`'s, from the live block at sweep->index on along the sizes in the headers. A
  * damaged one may lead nowhere; then the next slice goes on at the live block behind the first.
  */
-static DMHEAP_NOINLINE DMHEAP_HOT int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner,
-                                                       struct heap_sweep* sweep, int budget)
+static DMHEAP_NOINLINE DMHEAP_FLATTEN int
+heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner, struct heap_sweep* sweep, int budget)
 {
     uintptr_t offset = ctx_offset(ctx, block_of(live_address(ctx, sweep->index)));
     for (;;) {

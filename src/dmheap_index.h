@@ -34,6 +34,7 @@
 #define INDEX_LOOKS 3
 
 DMHEAP_STATIC_ASSERT(INDEX_EXACT_LOG2 >= INDEX_STEPS_LOG2, steps_are_whole_granules);
+DMHEAP_STATIC_ASSERT(INDEX_EXACT == 32, the_exact_classes_are_row_0);
 DMHEAP_STATIC_ASSERT(DMHEAP_INDEX_ROWS <= 32, rows_have_a_bit_each);
 
 /* The class of blocks of `size` bytes. */
@@ -196,7 +197,7 @@ static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmhea
 }
 
 /*
- * Forget every block of a class whose list somebody wrote over, and note the damage. Those blocks
+ * Forget every block of a class whose list somebody wrote over. Those blocks
  * stay free but unlisted until the next dmheap_init, and the one in front of such a block cannot
  * be freed; nothing is read or written by way of the damaged links.
  */

@@ -119,6 +119,12 @@ static inline uintptr_t live_next(const struct dmheap_ctx* ctx, uintptr_t index,
     return *live_word(ctx, end) << (~end % LIVE_BITS);
 }
 
+/* Of a result of live_next: does something live begin before the place asked about? */
+static inline bool live_is_inside(uintptr_t next)
+{
+    return next << 1 != 0;
+}
+
 /* Bytes of a map for that many granules and a bit for the end. */
 static inline dmheap_word live_map_bytes(dmheap_word granules)
 {

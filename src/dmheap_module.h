@@ -66,7 +66,7 @@ static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, s
                                                        const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
-    struct dmheap_block* block = record != NULL ? heap_alloc_fast(ctx, size, ctx->hint_id) : NULL;
+    struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, ctx->hint_id) : NULL;
     if (block != NULL) {
         record->references++;
     }
@@ -96,12 +96,34 @@ static inline enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void
     return verdict;
 }
 
-/* The short path of module_free, for what live_take took. False may also mean a case for that. */
-static inline bool module_free_fast(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
-                                    uintptr_t behind)
+/* The short path of nobody's allocations. NULL may also mean that this is a case for module_alloc. */
+static inline struct dmheap_block* module_alloc_nobodys(struct dmheap_ctx* ctx, size_t size)
 {
-    struct dmheap_block* block = block_of(ptr);
-    return block_owner(block) == OWNER_NOBODY && heap_release(ctx, block, index, behind);
+    return heap_try_alloc(ctx, size, OWNER_NOBODY);
+}
+
+/* Is there a live block at `ptr`? Then it is out of the live map; module_restore puts it back. */
+static inline bool module_take(struct dmheap_ctx* ctx, const void* ptr, uintptr_t* index,
+                               uintptr_t* behind)
+{
+    return live_take(ctx, ptr, index, behind);
+}
+
+static inline void module_restore(struct dmheap_ctx* ctx, const void* ptr)
+{
+    live_restore(ctx, ptr);
+}
+
+static inline bool module_is_nobodys(const void* ptr)
+{
+    return block_owner(block_of(ptr)) == OWNER_NOBODY;
+}
+
+/* The short path of module_free for nobody's block. False may also mean a case for that. */
+static inline bool module_free_nobodys(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
+                                       uintptr_t behind)
+{
+    return heap_release(ctx, block_of(ptr), index, behind);
 }
 
 /* The same for a module's block. */

@@ -91,10 +91,10 @@
  */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
 #define DMHEAP_SHORT_PATHS 1
-#define DMHEAP_HOT         __attribute__((flatten))
+#define DMHEAP_FLATTEN     __attribute__((flatten))
 #else
 #define DMHEAP_SHORT_PATHS 0
-#define DMHEAP_HOT
+#define DMHEAP_FLATTEN
 #endif
 
 /*

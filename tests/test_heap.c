@@ -327,7 +327,7 @@ static void sizes_beyond_every_limit_are_refused(void** state)
             assert_null(heap_alloc(test_heap.ctx, SIZE_MAX / 2 + i, OWNER_NOBODY));
             assert_null(heap_alloc(test_heap.ctx, UINT32_MAX - i, OWNER_NOBODY));
             assert_null(make_aligned(64, SIZE_MAX - i));
-            assert_null(heap_alloc_fast(test_heap.ctx, SIZE_MAX - i, OWNER_NOBODY));
+            assert_null(heap_try_alloc(test_heap.ctx, SIZE_MAX - i, OWNER_NOBODY));
         }
         for (unsigned bit = 11; bit < sizeof(size_t) * 8; bit++) {
             assert_null(make_aligned((size_t)1 << bit, 8));
@@ -438,9 +438,9 @@ static void the_short_path_serves_like_the_long_one(void** state)
     open_heap(4 * KIB);
     const struct dmheap_block* hole = make_hole(10 * GRANULE);
     const size_t size = (size_t)(10 * GRANULE) - WORD;
-    assert_ptr_equal(heap_alloc_fast(test_heap.ctx, size, OWNER_NOBODY), hole);
+    assert_ptr_equal(heap_try_alloc(test_heap.ctx, size, OWNER_NOBODY), hole);
     const dmheap_word top = test_heap.ctx->top;
-    assert_int_equal(offset_of(heap_alloc_fast(test_heap.ctx, size, OWNER_NOBODY)), top);
+    assert_int_equal(offset_of(heap_try_alloc(test_heap.ctx, size, OWNER_NOBODY)), top);
     (void)heap_verify();
 }
 
@@ -448,7 +448,7 @@ static void the_short_path_leaves_a_larger_default_alignment_to_the_long_one(voi
 {
     (void)state;
     heap_open(4 * KIB, 64);
-    assert_null(heap_alloc_fast(test_heap.ctx, 8, OWNER_NOBODY));
+    assert_null(heap_try_alloc(test_heap.ctx, 8, OWNER_NOBODY));
     assert_true(heap_is_empty());
     for (unsigned i = 0; i < 10; i++) {
         assert_true(is_aligned(block_payload(make(LEAST)), 64));
@@ -950,7 +950,7 @@ static void the_short_path_leaves_a_damaged_class_to_the_long_one(void** state)
     hole->header ^= 0x40;
     const size_t size = (size_t)(9 * GRANULE) - WORD;
     snapshot_take();
-    assert_null(heap_alloc_fast(test_heap.ctx, size, OWNER_NOBODY));
+    assert_null(heap_try_alloc(test_heap.ctx, size, OWNER_NOBODY));
     assert_int_equal(test_heap.ctx->suspect, 9);
     test_heap.ctx->suspect = 0; /* that is noted, and nothing else has changed */
     assert_true(snapshot_is_same());
