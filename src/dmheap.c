@@ -264,7 +264,7 @@ void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
     if (ptr == NULL) {
         return dmheap_malloc(size, module_name);
     }
-    struct module_move move;
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
     dmheap_port_lock();
     const unsigned epoch = epoch_now;
     const enum dmheap_verdict outcome = module_resize(default_heap, ptr, size, &move);

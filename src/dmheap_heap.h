@@ -74,6 +74,11 @@ static inline dmheap_word heap_shift(dmheap_word granule)
 #define HEAP_SIZE_MAX \
     ((size_t)(PTRDIFF_MAX / 2 > BLOCK_SIZE_MASK ? BLOCK_SIZE_MASK * 2 : PTRDIFF_MAX))
 
+static inline bool heap_is_too_large(size_t size)
+{
+    return size > HEAP_SIZE_MAX;
+}
+
 /* Is this a buffer at all, and a default alignment? */
 static inline enum dmheap_verdict heap_check_buffer(const void* buffer, size_t size,
                                                     size_t alignment)
@@ -84,7 +89,7 @@ static inline enum dmheap_verdict heap_check_buffer(const void* buffer, size_t s
     if (!bits_is_power_of_two(alignment)) {
         return VERDICT_BAD_ALIGNMENT;
     }
-    return size > HEAP_SIZE_MAX ? VERDICT_TOO_LARGE : VERDICT_OK;
+    return heap_is_too_large(size) ? VERDICT_TOO_LARGE : VERDICT_OK;
 }
 
 /* The granule of a heap with that default alignment. */
