@@ -73,25 +73,32 @@ size: $(SIZE_FOLDERS)
 
 .PHONY: size
 
-# ---- docs/PERFORMANCE.md ---------------------------------------------------------
+# ---- the page of all figures -----------------------------------------------------
 #
-# `make figures` writes it from what was measured, `make measure` measures all of it first; PEERS are
-# plug-ins for the host, PEERS_32 the same for -m32; PEER as for `make bench-target`.
+# `make figures` writes PAGE, and its picture beside it, from whatever was measured so far. `make
+# measure` measures all of it first, and writes docs/PERFORMANCE.md: PEERS are plug-ins for the host,
+# PEERS_32 the same for -m32, PEER as for `make bench-target`. ALONE=1 is for a page without them.
 
 PEERS_32 ?=
-PAGE     ?= docs/PERFORMANCE.md
+PEER     ?=
+ALONE    ?= 0
+PAGE     ?= $(BENCH_OUT)/PERFORMANCE.md
+$(call one_of,ALONE,0 1)
 
-figures:
+figures: | $(BENCH_OUT)
 	python3 bench/figures.py --measured $(BENCH_OUT) --page $(PAGE) \
 	    --picture $(BENCH_OUT)/time-4.svg
 
-MEASURE := $(MAKE) --no-print-directory
+MEASURE       := $(MAKE) --no-print-directory
+MEASURE_LACKS := $(strip $(foreach v,PEERS PEERS_32 PEER,$(if $(strip $($v)),,$v)))
 measure:
+	@$(if $(filter 0,$(ALONE)),$(if $(MEASURE_LACKS),$(error make measure compares: name \
+	    plug-ins with $(MEASURE_LACKS), or say ALONE=1)))
 	rm -rf $(BENCH_OUT)
 	+for bytes in 4 8; do \
 	    $(MEASURE) HEADER_BYTES=$$bytes bench count memory fragmentation size && \
 	    $(MEASURE) HEADER_BYTES=$$bytes ARCH=-m32 PEERS='$(PEERS_32)' memory fragmentation || exit; \
 	done
-	+$(MEASURE) bench-target figures
+	+$(MEASURE) bench-target figures PAGE=docs/PERFORMANCE.md
 
 .PHONY: figures measure
