@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Write docs/PERFORMANCE.md from what was measured.
+"""Write a page of figures, such as docs/PERFORMANCE.md, from what was measured.
 
 Reads the lines of JSON that `make bench`, `make count`, `make bench-target`, `make memory`,
 `make fragmentation` and `make size` leave, and nothing else: no figure is written here by hand.
@@ -17,7 +17,6 @@ ALLOCATORS = {
     "dmheap": "this library, called with a NULL name and `free(p, false)`, as DMOD does",
     "dmheap true": "the same with `free(p, true)`",
     "dmheap named": "the same with a module's name of 7 characters",
-    "dmheap handle": "the same with a module's handle",
     "dmheap align 4": "the same with a default alignment of 4 instead of 8",
     "dmheap8": "with `DMHEAP_HEADER_BYTES=8`; otherwise as dmheap",
     "dmheap8 true": "the same with `free(p, true)`",
@@ -34,6 +33,8 @@ ALLOCATORS = {
 PORTABLE = ("tlsf", "tlsf-bsd", "o1heap", "umm_malloc", "heap_4")
 HOST = PORTABLE + ("glibc", "mimalloc", "jemalloc")
 ON_HOST = ("make bench", "make count")
+BUILT = "dmheap is compiled with -O2, a plug-in as it comes. "
+SIZES = "Blocks of *small* have 8 to 256 bytes, uniform; those of *mixed* 16 to 4096, log-uniform."
 LICENSE = "<!-- SPDX-License-Identifier: MIT -->\n"
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4f", "rv32imac")
 MIXES = {
@@ -331,9 +332,9 @@ def function_table(figures):
 
 def write_page(folder, picture):
     yield ("# Performance\n\n" + LICENSE + "\n"
-           "Written by `make figures` from what was measured; do not edit. A dash: the allocator has no "
-           "such call, or cannot serve the workload; n. m.: not measured. *Blocks* are those that are "
-           "live.\n")
+           "Written by `make figures` from what was measured; do not edit. A dash: the allocator "
+           "has no such call, or cannot serve the workload; n. m.: not measured. *Blocks* are those "
+           "that are live.\n")
     every = read(folder, "*.json")
     rows = [[name, ALLOCATORS.get(name, "a plug-in"), every.plugins(name) or "-"]
             for name in every.allocators()]
@@ -342,27 +343,30 @@ def write_page(folder, picture):
     time = read(folder, "time-*.json")
     yield section("Time on a PC", "Nanoseconds of a malloc and a free together (of one call, where "
                   "they do not come in pairs): the same sequence for all, in alternating runs of "
-                  "which the fastest counts, net of the harness.", time, mean_table, "make bench")
+                  "which the fastest counts, net of the harness. " + BUILT + SIZES,
+                  time, mean_table, "make bench")
     if picture:
         yield f"![Cost against the number of live blocks]({picture})\n"
-    yield section("Instructions, x86-64", "Instructions of the same work, exact: means by callgrind, "
-                  "without the harness and without a lock.", read(folder, "count-*.json"),
-                  calls_body, "make count")
+    yield section("Instructions, x86-64", "Instructions of the same work, exact: means by "
+                  "callgrind, without the harness and without a lock. " + BUILT + SIZES,
+                  read(folder, "count-*.json"), calls_body, "make count")
     for board in BOARDS:
-        yield section(f"Instructions, {board}", "Instructions of the same work, exact and repeatable: "
-                      "the emulator's clock counts them. Without a lock.",
+        yield section(f"Instructions, {board}", "Instructions of the same work, exact and "
+                      "repeatable: the emulator's clock counts them. Without a lock. " + BUILT + SIZES,
                       read(folder, f"target-{board}*.json"), board_body, "make bench-target")
     memory = read(folder, "memory-*.json")
-    yield section("Memory", "Payload in bytes that a heap holds, filled with blocks of one size until "
-                  "the first refusal: *64k of 16* are blocks of 16 bytes in a buffer of 64 KiB.",
+    yield section("Memory", "Payload in bytes that a heap holds, filled with blocks of one size "
+                  "until the first refusal: *64k of 16* are blocks of 16 bytes in a buffer of 64 "
+                  "KiB.",
                   memory, payload_body, "make memory")
     yield section("What a heap keeps", "The context has a heap's fields and free lists, the live map "
                   "a bit for each granule. *64 KiB less the largest block* is all of it together "
                   "with the block's own header, or what the largest size class leaves.",
                   memory, control_body, "make memory")
     yield section("Fragmentation", "Live payload at the first refusal, in per cent of a buffer of "
-                  "256 KiB. Random blocks are replaced while the amount that is live rises by 1 % of "
-                  "the buffer with each 350 allocations.",
+                  "256 KiB. Random blocks are replaced while the amount that is live rises by 1 % "
+                  "of the buffer with each 350 allocations. *small* has log-uniform sizes here, "
+                  "other than in the tables of time and instructions.",
                   read(folder, "fragmentation-*.json"), fragmentation_body, "make fragmentation")
     yield section("Code and stack", "Bytes at -Os of what stays in a firmware that uses all, every "
                   "function in a section of its own and the unused ones removed. *C library* are "

@@ -21,7 +21,7 @@
 
 const struct workload workloads[] = {
     {.name = "small",
-     .about = "replace blocks of 8-256 bytes",
+     .about = "replace blocks of 8-256 bytes, uniform",
      .pattern = WORKLOAD_REPLACE,
      .least = 8,
      .most = 256,
