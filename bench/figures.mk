@@ -9,6 +9,7 @@
 SEEDS  ?= 50
 # With `update` the bounds become what is measured, see bench/ceilings.
 BOUNDS ?= check
+$(call one_of,BOUNDS,check update)
 
 WIDTH       := $(if $(filter -m32,$(ARCH)),32,64)
 SPACE_TAG   := $(WIDTH)-$(HEADER_BYTES)
