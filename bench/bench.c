@@ -236,8 +236,25 @@ struct points {
     unsigned count;
 };
 
+/* A sequence tells so many modules apart, and replaces the last blocks of at least so many. */
+static void check_live(const struct workload* workload, uint32_t live)
+{
+    char why[64];
+    if (workload->pattern == WORKLOAD_LOAD && live > WORKLOAD_MODULES) {
+        snprintf(why, sizeof(why), "has at most %u modules, not %u", (unsigned)WORKLOAD_MODULES,
+                 (unsigned)live);
+        fail(why, workload->name);
+    }
+    if (live < workload->worked) {
+        snprintf(why, sizeof(why), "has at least %u blocks, not %u", (unsigned)workload->worked,
+                 (unsigned)live);
+        fail(why, workload->name);
+    }
+}
+
 static void add_point(struct points* points, const struct workload* workload, uint32_t live)
 {
+    check_live(workload, live);
     if (points->count < MOST) {
         const struct point point = {workload, live};
         points->list[points->count++] = point;

@@ -27,7 +27,7 @@ enum workload_kind {
 };
 
 #define WORKLOAD_SLOTS   (1U << 24) /* so many blocks can be told apart */
-#define WORKLOAD_MODULES 32U
+#define WORKLOAD_MODULES 32U        /* so many modules, by the tag */
 
 struct workload_op {
     uint32_t what; /* slot: 24 bits | kind: 3 | tag: 5 */
@@ -87,7 +87,7 @@ bool workload_uses(const struct workload* workload, enum workload_kind kind);
 
 struct workload_plan {
     const struct workload* workload;
-    uint32_t live;     /* blocks; of a load, modules: at most 32 */
+    uint32_t live;     /* blocks, no fewer than `worked`; of a load, at most WORKLOAD_MODULES */
     uint32_t settle;   /* units of work that come before the measured ones */
     uint32_t measured; /* units of work: replacements, rounds of a stack, resizes, loads, scenes */
     uint32_t seed;     /* any */
