@@ -301,15 +301,6 @@ static double robson(struct pool* pool)
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-static double mean(const double* list, unsigned count)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < count; i++) {
-        sum += list[i];
-    }
-    return sum / count;
-}
-
 static void measure(const struct space* space, const struct bench_allocator* heap)
 {
     static struct pool pool;
@@ -327,8 +318,7 @@ static void measure(const struct space* space, const struct bench_allocator* hea
             result[seed] = fill(&pool, &mixes[i], seed + 1);
         }
         snprintf(name, sizeof(name), "fragmentation.%s", mixes[i].name);
-        space_write_mean(space, heap, name, result, space->seeds, "percent");
-        printf(" %8.1f", mean(result, space->seeds));
+        printf(" %8.1f", space_write_mean(space, heap, name, result, space->seeds, "percent"));
     }
     const double least = robson(&pool);
     space_write(space, heap, "fragmentation.robson", least, "percent");
@@ -338,7 +328,7 @@ static void measure(const struct space* space, const struct bench_allocator* hea
 
 int main(int argc, char** argv)
 {
-    struct space space = space_open(argc, argv, help, 3);
+    struct space space = space_open(argc, argv, help, 3, 50);
     printf("Live payload at the first refusal, per cent of 256 KiB, %u-bit, mean of %u runs:\n",
            (unsigned)sizeof(void*) * 8, space.seeds);
     printf("%-15s", "");

@@ -85,7 +85,7 @@ static void measure_payload(const struct space* space, const struct bench_alloca
 
 /* ---- small buffers ------------------------------------------------------------------------ */
 
-/* Does a buffer of that size serve? In a process of its own, for it may be too small for the code. */
+/* Does a buffer of that size serve? In a process of its own: the code may not stand a small one. */
 static bool serves(const struct space* space, const struct bench_allocator* heap, size_t bytes)
 {
     int status = 0;
@@ -157,7 +157,7 @@ static void measure_rest(const struct space* space, const struct bench_allocator
 
 int main(int argc, char** argv)
 {
-    struct space space = space_open(argc, argv, help, 1);
+    struct space space = space_open(argc, argv, help, 1, 0);
     printf("Payload in bytes, %u-bit: heaps of 64 KiB, of 256 KiB, full of blocks of\n%-15s",
            (unsigned)sizeof(void*) * 8, "");
     for (size_t i = 0; i < ARENAS * SIZES; i++) {

@@ -142,18 +142,19 @@ static void write_origin(const struct space* space)
     }
 }
 
-struct space space_open(int argc, char** argv, const char* help, unsigned ways)
+struct space space_open(int argc, char** argv, const char* help, unsigned ways, unsigned seeds)
 {
-    static const struct option known[] = {
-        {"plugin", required_argument, NULL, 'p'}, {"seeds", required_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},   {"values", required_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option with_seeds[] = {
+        {"seeds", required_argument, NULL, 's'}, {"plugin", required_argument, NULL, 'p'},
+        {"json", required_argument, NULL, 'j'},  {"values", required_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    const struct option* known = seeds != 0 ? with_seeds : with_seeds + 1;
     struct space space;
     void* arena = NULL;
     int letter;
     memset(&space, 0, sizeof(space));
     space.program = argv[0];
-    space.seeds = 50;
+    space.seeds = seeds;
     if (posix_memalign(&arena, 64, SPACE_ARENA_MOST) != 0) {
         space_fail(&space, "out of memory", "arena");
     }
@@ -204,8 +205,8 @@ void space_write(const struct space* space, const struct bench_allocator* heap, 
     write_json(space, heap, figure, value, "", unit);
 }
 
-void space_write_mean(const struct space* space, const struct bench_allocator* heap,
-                      const char* figure, const double* list, unsigned count, const char* unit)
+double space_write_mean(const struct space* space, const struct bench_allocator* heap,
+                        const char* figure, const double* list, unsigned count, const char* unit)
 {
     char more[96];
     double sum = 0;
@@ -219,6 +220,7 @@ void space_write_mean(const struct space* space, const struct bench_allocator* h
     snprintf(more, sizeof(more), "\"least\":%.3f,\"most\":%.3f,\"seeds\":%u,", least, most, count);
     write_value(space, heap, figure, sum / count);
     write_json(space, heap, figure, sum / count, more, unit);
+    return sum / count;
 }
 
 static bool close_file(FILE* file)

@@ -29,10 +29,10 @@ struct space {
 };
 
 /*
- * dmheap is there in the first so many ways to call it. Ends the program where the command line is
- * wrong or a file cannot be opened.
+ * dmheap is there in the first so many ways to call it. `seeds` is the default of --seeds; 0: there
+ * is no such option. Ends the program where the command line is wrong or a file cannot be opened.
  */
-struct space space_open(int argc, char** argv, const char* help, unsigned ways);
+struct space space_open(int argc, char** argv, const char* help, unsigned ways, unsigned seeds);
 
 /* Exit status: a failure where a file could not be written. */
 int space_close(struct space* space);
@@ -47,9 +47,9 @@ size_t space_alignment(const struct bench_allocator* heap);
 void space_write(const struct space* space, const struct bench_allocator* heap, const char* figure,
                  double value, const char* unit);
 
-/* Of a figure that is the mean of several: the least and the most as well. */
-void space_write_mean(const struct space* space, const struct bench_allocator* heap,
-                      const char* figure, const double* list, unsigned count, const char* unit);
+/* Of a figure that is the mean of several: the least and the most as well. Returns the mean. */
+double space_write_mean(const struct space* space, const struct bench_allocator* heap,
+                        const char* figure, const double* list, unsigned count, const char* unit);
 
 /* End the program with one line. */
 void space_fail(const struct space* space, const char* what, const char* name);
