@@ -10,7 +10,7 @@
 
 #define INSTALLED_COUNT 3U
 
-/* The next one, by its index; NULL, and one line on stdout, where it is not installed. */
+/* The one with that index; NULL, and one line on stdout, where it is not installed. */
 const struct bench_allocator* installed_open(unsigned index);
 
 #endif
