@@ -13,7 +13,8 @@ BENCH       := $(B)/bench/bench
 BENCH_PARTS := bench count dmheap figure installed plugin results stage timing workload
 BENCH_OUT   := build/bench
 # jemalloc wants more thread-local memory than a program has room for when it is loaded late.
-BENCH_RUN    = GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536 $(BENCH) $(addprefix --plugin ,$(PEERS))
+BENCH_RUN    = GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536 \
+               $(BENCH) $(addprefix --plugin ,$(PEERS))
 
 # The library as it ships, without lock and log: what is measured is the heap.
 $(B)/bench/core.o: src/dmheap.c GNUmakefile bench/bench.mk

@@ -333,8 +333,8 @@ def function_table(figures):
 def write_page(folder, picture):
     yield ("# Performance\n\n" + LICENSE + "\n"
            "Written by `make figures` from what was measured; do not edit. A dash: the allocator "
-           "has no such call, or cannot serve the workload; n. m.: not measured. *Blocks* are those "
-           "that are live.\n")
+           "has no such call, or cannot serve the workload; n. m.: not measured. *Blocks* are "
+           "those that are live.\n")
     every = read(folder, "*.json")
     rows = [[name, ALLOCATORS.get(name, "a plug-in"), every.plugins(name) or "-"]
             for name in every.allocators()]
@@ -351,17 +351,18 @@ def write_page(folder, picture):
                   "callgrind, without the harness and without a lock. " + BUILT + SIZES,
                   read(folder, "count-*.json"), calls_body, "make count")
     for board in BOARDS:
-        yield section(f"Instructions, {board}", "Instructions of the same work, exact and "
-                      "repeatable: the emulator's clock counts them. Without a lock. " + BUILT + SIZES,
+        yield section(f"Instructions, {board}", "Instructions of the same work, exact "
+                      "and repeatable: the emulator's clock counts them. Without a lock. " +
+                      BUILT + SIZES,
                       read(folder, f"target-{board}*.json"), board_body, "make bench-target")
     memory = read(folder, "memory-*.json")
     yield section("Memory", "Payload in bytes that a heap holds, filled with blocks of one size "
                   "until the first refusal: *64k of 16* are blocks of 16 bytes in a buffer of 64 "
                   "KiB.",
                   memory, payload_body, "make memory")
-    yield section("What a heap keeps", "The context has a heap's fields and free lists, the live map "
-                  "a bit for each granule. *64 KiB less the largest block* is all of it together "
-                  "with the block's own header, or what the largest size class leaves.",
+    yield section("What a heap keeps", "The context has a heap's fields and free lists, the live "
+                  "map a bit for each granule. *64 KiB less the largest block* is all of it "
+                  "together with the block's own header, or what the largest size class leaves.",
                   memory, control_body, "make memory")
     yield section("Fragmentation", "Live payload at the first refusal, in per cent of a buffer of "
                   "256 KiB. Random blocks are replaced while the amount that is live rises by 1 % "

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time, see timing.h. The clock runs for all measured operations of a run together; filling the heap
- * and letting it settle is not measured. Payloads are not touched. A processor overlaps what it can: the net of a
- * cheap allocator is less than it would take alone.
+ * Time, see timing.h. The clock runs for all measured operations of a run together; filling the
+ * heap and letting it settle is not measured. Payloads are not touched. A processor overlaps what
+ * it can: the net of a cheap allocator is less than it would take alone.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "timing.h"
