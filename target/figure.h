@@ -9,19 +9,11 @@
 
 struct tally {
     uint32_t calls;
-    uint32_t least;
-    uint32_t most;
     uint32_t sum;
 };
 
 static inline void tally_add(struct tally* tally, uint32_t cost)
 {
-    if (tally->calls == 0 || cost < tally->least) {
-        tally->least = cost;
-    }
-    if (cost > tally->most) {
-        tally->most = cost;
-    }
     tally->calls++;
     tally->sum += cost;
 }

@@ -14,12 +14,7 @@
 
 #include <string.h>
 
-/* What a board has room for. */
-#ifndef TEST_INTERRUPT_HEAP
-#define TEST_INTERRUPT_HEAP 8192
-#endif
-#define HEAP_BYTES ((size_t)TEST_INTERRUPT_HEAP)
-
+#define HEAP_BYTES     ((size_t)8192) /* every board has room for it */
 #define INTERRUPTS     20000U
 #define INTERVAL_LEAST 20U /* instructions, from the end of one handler to the next interrupt */
 #define INTERVAL_RANGE 1500U
@@ -27,7 +22,7 @@
 
 int test_interrupt_main(int count, char** arguments);
 
-static unsigned char memory[TEST_INTERRUPT_HEAP];
+static unsigned char memory[HEAP_BYTES];
 
 /* ---- one user of the heap: the main program, or the interrupt -------------------------- */
 
