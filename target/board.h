@@ -37,6 +37,9 @@ void board_begin(void);
  */
 void board_interrupt_in(uint32_t instructions, void (*handler)(void));
 
+/* The timer's interrupt: the startup code has it called, the board has it call the handler. */
+void target_timer(void);
+
 /* ---- of the core, in its startup code ---------------------------------------------- */
 
 bool core_is_masked(void);

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Board: BBC micro:bit with an nRF51822 (Cortex-M0). The timer is TIMER0, 16 MHz as the clock. */
+/*
+ * Board: BBC micro:bit with an nRF51822 (Cortex-M0).
+ *
+ * Knows: the registers of SysTick, which microbit.h reads as the clock, and of TIMER0, which is the
+ * timer that interrupts; both count at 16 MHz. Does not know: the heap, nor what a handler does.
+ * The vector of TIMER0 stands in arm/start.c.
+ */
 #include "board.h"
 
 #define SYSTICK_CONTROL (*(volatile uint32_t*)0xE000E010)
@@ -18,8 +24,6 @@
 #define TIMER0_COMPARE  (*(volatile uint32_t*)0x40008540)
 #define COMPARE0        0x10000U
 #define BITMODE_32      3U
-
-void target_timer(void);
 
 static void (*timer_handler)(void);
 

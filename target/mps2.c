@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Board: Arm's MPS2 with AN385 (Cortex-M3) or AN386 (Cortex-M4F). The timer is SysTick. */
+/*
+ * Board: Arm's MPS2 with AN385 (Cortex-M3) or AN386 (Cortex-M4F).
+ *
+ * Knows: SysTick, which is the timer that interrupts, at 25 MHz as the clock of mps2.h. That one
+ * runs from reset on and needs nothing to begin. Does not know: which of the cores it is, the heap,
+ * nor what a handler does.
+ */
 #include "board.h"
 
 #define SYSTICK_CONTROL (*(volatile uint32_t*)0xE000E010)
 #define SYSTICK_RELOAD  (*(volatile uint32_t*)0xE000E014)
 #define SYSTICK_VALUE   (*(volatile uint32_t*)0xE000E018)
 #define SYSTICK_ENABLED 7U /* enabled, with interrupt, by the processor's clock, 25 MHz too */
-
-void target_timer(void);
 
 static void (*timer_handler)(void);
 

@@ -19,6 +19,10 @@ bool semihost_command_line(char* text, size_t size);
 /* Seconds since 1970. */
 uint32_t semihost_time(void);
 
+/* Exit statuses of runs that no program ended. */
+#define FAULT_STATUS 70 /* an exception or interrupt that nobody expects */
+#define ABORT_STATUS 71 /* the C library's abort */
+
 __attribute__((noreturn)) void semihost_exit(int status);
 
 /* The trap itself, in the startup code of each architecture. */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Board: qemu's virt with a 32-bit RISC-V hart. The timer is mtime, by mtimecmp. */
+/*
+ * Board: qemu's virt with a 32-bit RISC-V hart.
+ *
+ * Knows: mtimecmp, which is the timer that interrupts when mtime, the clock of virt.h, reaches it.
+ * Does not know: how the hart takes an interrupt, which is riscv/start.c's, the heap, nor what a
+ * handler does.
+ */
 #include "board.h"
 
 #define MTIMECMP_LOW  (*(volatile uint32_t*)0x02004000)
 #define MTIMECMP_HIGH (*(volatile uint32_t*)0x02004004)
 #define MIE_TIMER     0x80U
-
-void target_timer(void);
 
 static void (*timer_handler)(void);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What newlib asks of a system: characters out, memory for the tests' own malloc, the time, the end.
+ * What newlib asks of a system: characters out, memory for the tests' own malloc, the time, the
+ * end.
  *
  * The tests take buffers from the C library; the heap under test is never that one.
  */
@@ -15,8 +16,6 @@
 /* Of the linker script: what lies between static data and the stack. */
 extern char target_heap_start[];
 extern char target_heap_end[];
-
-#define ABORT_STATUS 71
 
 /* newlib declares these for itself only. */
 int _write(int file, const char* text, int size);

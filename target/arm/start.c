@@ -20,9 +20,8 @@ extern uint32_t target_data_end[];
 extern uint32_t target_bss_start[];
 extern uint32_t target_bss_end[];
 
-#define FAULT_STATUS 70
-#define CPACR        (*(volatile uint32_t*)0xE000ED88)
-#define CPACR_FPU    0x00F00000U
+#define CPACR     (*(volatile uint32_t*)0xE000ED88)
+#define CPACR_FPU 0x00F00000U
 
 /* ---- semihosting ------------------------------------------------------------------ */
 
@@ -58,7 +57,6 @@ void core_unmask(void)
 void target_reset(void);
 void target_fault(void);
 void target_fault_at(const uint32_t* frame);
-void target_timer(void);
 
 __attribute__((noreturn)) void target_fault_at(const uint32_t* frame)
 {

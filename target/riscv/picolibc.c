@@ -10,8 +10,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define ABORT_STATUS 71
-
 static int put(char character, FILE* file)
 {
     (void)file;

@@ -15,7 +15,6 @@
 extern uint32_t target_bss_start[];
 extern uint32_t target_bss_end[];
 
-#define FAULT_STATUS        70
 #define MSTATUS_MIE         8
 #define CAUSE_MACHINE_TIMER 0x80000007U
 
@@ -62,7 +61,6 @@ void core_unmask(void)
 
 void target_reset(void);
 void target_start(void);
-void target_timer(void);
 
 __attribute__((noreturn)) static void fault(uint32_t cause)
 {
