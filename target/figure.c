@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Figures as lines of JSON, see figure.h: one line each, on the firmware's output.
+ *
+ * Knows: the keys of a line, and the board's name by TARGET_NAME. Does not know: who counted.
+ * Fractions are printed as hundredths in two integers, for a board's printf may know no others.
+ */
 #include "figure.h"
 
 #include <stdio.h>

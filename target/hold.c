@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * How long the heap holds the lock, see hold.h: what the port noted, as instructions.
+ *
+ * Knows: the port that notes it, which it calls around nothing to learn what an empty hold reads.
+ * Does not know: the heap, nor what was done under the lock.
+ * Always holds: an empty hold is none, and looking leaves the longest one as it was.
+ */
 #include "hold.h"
 
 #include "port/dmheap_port.h"

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The clock of mps2.c: the cycle counter of the FPGA's I/O block, 25 MHz, 32 bits. */
+/*
+ * The clock of mps2.c: the cycle counter of the FPGA's I/O block, 25 MHz, 32 bits, upwards.
+ *
+ * Knows: where it is, and how many of its ticks an instruction takes under qemu's -icount. Does not
+ * know: interrupts, nor who reads it. Not SysTick, which is the timer and starts anew each time.
+ */
 #ifndef TARGET_MPS2_H
 #define TARGET_MPS2_H
 

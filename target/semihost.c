@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Semihosting's operations, see semihost.h: their numbers and what each is given.
+ *
+ * Knows: the protocol, which is the same on Arm and RISC-V. Does not know: the instructions that
+ * trap into the emulator, which are semihost_call in the startup code. Without an emulator or a
+ * debugger such a trap is an exception, so none of this is for a device on its own.
+ */
 #include "semihost.h"
 
 enum {

@@ -131,7 +131,8 @@ TARGET_COMPILE := -std=c99 $(WARNINGS) -O2 -g -ffunction-sections -fdata-section
 # $(call layers_FLAGS,board) and so on
 layers_FLAGS = -DDMHEAP_ASSERTS=1 $(call port_define,tests/port/dmheap_port.h) \
                -I$(SRC) -Itests -Itarget -DTEST_MIB_MAX=$($1_MIB) $($1_SMALL)
-ported_FLAGS = $(call port_define,ports/$($1_PORT)/dmheap_port.h) -DDMHEAP_PORT_PRINTF=printf -Itests
+ported_FLAGS = $(call port_define,ports/$($1_PORT)/dmheap_port.h) -Itests \
+               -DDMHEAP_PORT_PRINTF=printf
 held_FLAGS   = $(call board_FLAGS,$1) $(call port_define,target/port/dmheap_port.h) -Itests \
                -DTARGET_PORT_HEADER='"ports/$($1_PORT)/dmheap_port.h"'
 count_FLAGS  = $(call board_FLAGS,$1) $(call port_define,ports/bare/dmheap_port.h) \
