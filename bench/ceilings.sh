@@ -31,7 +31,10 @@ function fresh(value, bound, old,    digits, scale) {
 }
 
 FILENAME != bounds {
-    if (NF != 2) { fail(FILENAME ":" FNR ": not a name and a value: " $0); exit }
+    if (NF != 2 || $2 !~ /^[0-9]+([.][0-9]+)?$/) {
+        fail(FILENAME ":" FNR ": not a name and a value: " $0)
+        exit
+    }
     measured[$1] = $2
     next
 }

@@ -16,11 +16,11 @@ import re
 ALLOCATORS = {
     "dmheap": "this library, called with a NULL name and `free(p, false)`, as DMOD does",
     "dmheap true": "the same with `free(p, true)`",
-    "dmheap named": "the same with a module's name of 7 characters",
+    "dmheap named": "the same with a module's name of 7 characters, always the same one",
     "dmheap align 4": "the same with a default alignment of 4 instead of 8",
     "dmheap8": "with `DMHEAP_HEADER_BYTES=8`; otherwise as dmheap",
     "dmheap8 true": "the same with `free(p, true)`",
-    "dmheap8 named": "the same with a module's name of 7 characters",
+    "dmheap8 named": "the same with a module's name of 7 characters, always the same one",
     "tlsf": "mattconte/tlsf",
     "tlsf-bsd": "jserv/tlsf-bsd",
     "o1heap": "pavel-kirienko/o1heap",

@@ -14,8 +14,9 @@
  *   number of blocks. Where the port's lock masks interrupts, an interrupt may call them as well,
  *   dmheap_init excepted: no other call may use its buffer, or the former heap, meanwhile.
  * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
- *   released. A call that meets free memory which was written over logs one as well, even if it
- *   succeeds; free blocks of that size are then lost until the next dmheap_init.
+ *   released. A call that finds free memory written over logs one as well, even if it succeeds;
+ *   free blocks of that size are then lost until the next dmheap_init. docs/DESIGN.md, "Overruns",
+ *   tells which damage is beyond what a call sees.
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
  * - "Constant" means a bounded number of instructions, whatever the number of blocks. A name costs
@@ -86,7 +87,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _register_module, (const char* module_name))
  *
  * One line of level INFO; one of level ERROR where damaged blocks were left alone. Cost:
  * proportional to the number of blocks in the heap, at most until the module's last block is
- * found; the lock is held for at most 192 blocks passed or 12 freed.
+ * found; the lock is held for at most 190 blocks passed or 10 freed.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name));
 
@@ -146,7 +147,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _realloc, (void* ptr, size_t size, const ch
  * A pointer that is not the start of a live block - freed before, inside a block, misaligned, from
  * elsewhere, of a former heap, any value whatever - is refused with one line of level ERROR.
  * So is a block whose header, or the next one's, was written over as far as the two
- * contradict each other or the heap's own map.
+ * contradict each other or the heap's own map, which a call reads at both ends of a block.
  *
  * @param ptr         A block of this heap. NULL: nothing.
  * @param concatenate true: merge it with adjacent free memory now. false allows that to happen later;

@@ -694,9 +694,10 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
 
 /* ---- the sweep --------------------------------------------------------------- */
 
-/* What one slice of a sweep may cost, in blocks passed; freeing a block counts as sixteen. */
-#define HEAP_SWEEP_BUDGET  192
-#define HEAP_SWEEP_RELEASE 16
+/* What one slice of a sweep may cost, in blocks passed; others count as that many. */
+#define HEAP_SWEEP_BUDGET  190
+#define HEAP_SWEEP_RELEASE 19 /* a block freed */
+#define HEAP_SWEEP_LOOK    8  /* one looked at by way of the live map */
 
 struct heap_sweep {
     uintptr_t index;  /* granule where to go on */
@@ -779,7 +780,8 @@ static inline bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner, struct 
         if (sweep->index < limit) {
             if (budget > 0) {
                 const int share = sweep->careful ? 1 : budget;
-                budget -= share - heap_sweep_along(ctx, owner, sweep, share);
+                const int look = sweep->careful ? HEAP_SWEEP_LOOK : 0;
+                budget -= look + share - heap_sweep_along(ctx, owner, sweep, share);
             }
         } else if (sweep->careful) {
             return false;
