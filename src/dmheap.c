@@ -293,7 +293,7 @@ static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
     }
 }
 
-/* The short path for a module's block, which live_take took; the lock is held. */
+/* The short path for a module's block, which module_take took; the lock is held. */
 static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(void* ptr, uintptr_t index,
                                                                  uintptr_t behind)
 {

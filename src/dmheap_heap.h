@@ -185,6 +185,14 @@ static inline bool heap_is_free(const struct dmheap_block* block, dmheap_word mo
            block_footer_before(block_at(block, (uintptr_t)size)) == size;
 }
 
+/* Is there a free block at `next`, where nothing is live, by its tags? */
+static inline bool heap_is_free_at(const struct dmheap_ctx* ctx, const struct dmheap_block* next)
+{
+    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
+    return offset < ctx->top && next->header >= BLOCK_MIN_BYTES &&
+           heap_is_free(next, ctx->top - offset);
+}
+
 /* Is there the free block, of *front bytes, that a live block's header announces in front of it? */
 static inline bool heap_is_free_before(const struct dmheap_ctx* ctx,
                                        const struct dmheap_block* block, uintptr_t* front)
@@ -212,9 +220,7 @@ static inline void heap_put(struct dmheap_ctx* ctx, struct dmheap_block* block, 
 static inline bool heap_detach_next(struct dmheap_ctx* ctx, const struct dmheap_block* next,
                                     uintptr_t* more)
 {
-    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
-    if (DMHEAP_UNLIKELY(offset >= ctx->top || next->header < BLOCK_MIN_BYTES ||
-                        !heap_is_free(next, ctx->top - offset))) {
+    if (DMHEAP_UNLIKELY(!heap_is_free_at(ctx, next))) {
         return false;
     }
     *more = (uintptr_t)next->header;
@@ -648,14 +654,12 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
     }
     const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
     const struct dmheap_block* next = block_at(block, size);
-    const dmheap_word offset = (dmheap_word)ctx_offset(ctx, next);
     *is_live = live == LIVE_NEXT;
     if (DMHEAP_UNLIKELY(live_is_inside(live))) {
         return false;
     }
     return *is_live ? !block_is_free(next)
-                    : offset == ctx->top || (offset < ctx->top && next->header >= BLOCK_MIN_BYTES &&
-                                             heap_is_free(next, ctx->top - offset));
+                    : (dmheap_word)ctx_offset(ctx, next) == ctx->top || heap_is_free_at(ctx, next);
 }
 
 /*
@@ -696,7 +700,7 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
 
 /* What one slice of a sweep may cost, in blocks passed; others count as that many. */
 #define HEAP_SWEEP_BUDGET  190
-#define HEAP_SWEEP_RELEASE 19 /* a block freed */
+#define HEAP_SWEEP_RELEASE 19 /* a block freed, or refused */
 #define HEAP_SWEEP_LOOK    8  /* one looked at by way of the live map */
 
 struct heap_sweep {
@@ -750,14 +754,11 @@ heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner, struct heap_sweep* s
         }
         const struct dmheap_block* block = ctx_block(ctx, offset);
         offset += block_size(block); /* now: merged, it has another one */
-        if (heap_free(ctx, block_payload(block)) == VERDICT_OK) {
-            budget -= HEAP_SWEEP_RELEASE;
-            if (--sweep->left == 0) {
-                break;
-            }
-        } else {
+        budget -= HEAP_SWEEP_RELEASE;
+        if (heap_free(ctx, block_payload(block)) != VERDICT_OK) {
             sweep->damaged = true;
-            budget--;
+        } else if (--sweep->left == 0) {
+            break;
         }
     }
     const uintptr_t index = live_index(ctx, block_payload(ctx_block(ctx, offset)));

@@ -11,8 +11,8 @@
  * Each class is a doubly linked list, newest first (its memory is warm in the
  * cache). A list's first block names its bin as the previous one, seen as a block
  * whose `next` is the bin, so that unlinking needs no case for it; its last names
- * offset 0, none. Which classes have blocks is told by one
- * bit each, in rows of 32 with a word of bits above.
+ * offset 0, none. Which classes have blocks is told by one bit each, in rows of
+ * 32 with a word of bits above.
  *
  * Knows: free blocks by size. Does not know: neighbours, owners, live blocks.
  * Always holds: a class's bit is set exactly while its bin is not 0.
@@ -197,9 +197,8 @@ static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmhea
 }
 
 /*
- * Forget every block of a class whose list somebody wrote over. Those blocks
- * stay free but unlisted until the next dmheap_init, and the one in front of such a block cannot
- * be freed; nothing is read or written by way of the damaged links.
+ * Forget every block of a class whose list somebody wrote over. Those blocks stay free but
+ * unlisted until the next dmheap_init, and the one in front of such a block cannot be freed; nothing is read or written by way of the damaged links.
  */
 static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
 {

@@ -61,6 +61,12 @@ static inline struct dmheap_block* module_alloc(struct dmheap_ctx* ctx, size_t a
     return block;
 }
 
+/* The short path of nobody's allocations. NULL may also mean that this is a case for module_alloc. */
+static inline struct dmheap_block* module_alloc_nobodys(struct dmheap_ctx* ctx, size_t size)
+{
+    return heap_try_alloc(ctx, size, OWNER_NOBODY);
+}
+
 /* The short path for the module found last. */
 static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, size_t size,
                                                        const char* text)
@@ -94,12 +100,6 @@ static inline enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void
         record_drop(ctx, record);
     }
     return verdict;
-}
-
-/* The short path of nobody's allocations. NULL may also mean that this is a case for module_alloc. */
-static inline struct dmheap_block* module_alloc_nobodys(struct dmheap_ctx* ctx, size_t size)
-{
-    return heap_try_alloc(ctx, size, OWNER_NOBODY);
 }
 
 /* Is there a live block at `ptr`? Then it is out of the live map; module_restore puts it back. */

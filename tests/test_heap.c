@@ -1198,6 +1198,29 @@ static void a_slice_frees_no_more_than_its_budget(void** state)
     assert_int_equal(last, 0);
 }
 
+/* Each of them announces a free block in front that is not there. */
+static void a_slice_refuses_no_more_than_its_budget(void** state)
+{
+    (void)state;
+    struct dmheap_block* blocks[100];
+    open_heap(16 * KIB);
+    for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i] = make_for(SWEPT, 5 * GRANULE);
+        memset(block_payload(blocks[i]), 0, (size_t)block_capacity(blocks[i]));
+        blocks[i]->header |= BLOCK_PREV_FREE;
+    }
+    struct heap_sweep sweep = {.left = COUNT_OF(blocks)};
+    assert_true(heap_sweep(test_heap.ctx, SWEPT, &sweep));
+    assert_true(sweep.damaged);
+    assert_int_equal(sweep.left, COUNT_OF(blocks));
+    assert_false(sweep.careful);
+    assert_true(sweep.index <= live_index(test_heap.ctx, block_payload(blocks[FREED_MAX])));
+    for (unsigned i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i]->header &= ~BLOCK_PREV_FREE;
+    }
+    verify_blocks();
+}
+
 static void a_slice_passes_no_more_than_its_budget(void** state)
 {
     (void)state;
@@ -1806,6 +1829,7 @@ int main(void)
         heap_case(a_block_with_a_damaged_alignment_byte_is_not_resized),
         heap_case(a_sweep_frees_all_blocks_of_an_owner_and_no_other),
         heap_case(a_slice_frees_no_more_than_its_budget),
+        heap_case(a_slice_refuses_no_more_than_its_budget),
         heap_case(a_slice_passes_no_more_than_its_budget),
         heap_case(a_sweep_without_blocks_left_is_over_at_once),
         heap_case(a_sweep_goes_on_whatever_happens_between_two_slices),
