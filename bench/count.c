@@ -42,7 +42,7 @@ static void count_nothing(void)
 {
     void* slot = NULL;
     for (uint32_t kind = 0; kind < WORKLOAD_KINDS; kind++) {
-        const struct workload_op op = {kind << 24, 8};
+        const struct workload_op op = workload_make((enum workload_kind)kind, 0, 0, 8);
         (void)counted_op(&stage_nothing, op, &slot);
     }
 }
@@ -214,8 +214,6 @@ static void add_overall(struct results* results, struct result result, const str
 static void add_figures(struct results* results, struct result result, const struct stage* stage,
                         const uint32_t* cost)
 {
-    static const char* const names[WORKLOAD_KINDS] = {"malloc",  "free",       "realloc",
-                                                      "aligned", "malloc_for", "unload"};
     struct figure figures[WORKLOAD_KINDS] = {{0, 0, 0}};
     struct figure all = {0, 0, 0};
     for (uint32_t i = 0; i < stage_measured(stage); i++) {
@@ -226,7 +224,7 @@ static void add_figures(struct results* results, struct result result, const str
     add_overall(results, result, &all, cost);
     for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
         if (figures[kind].calls != 0) {
-            result.call = names[kind];
+            result.call = workload_call[kind];
             result.mean = figures[kind].sum / figures[kind].calls;
             result.worst = figures[kind].worst;
             results_add(results, result);

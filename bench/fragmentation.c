@@ -11,6 +11,7 @@
  * Always holds: the same seed asks every heap for the same sizes; each block carries a mark at
  * either end, so that a heap which gives out the same memory twice is found out, not praised.
  */
+#include "random.h"
 #include "space.h"
 
 #include <stdint.h>
@@ -103,51 +104,34 @@ static void pool_free(struct pool* pool, uint32_t index)
 
 /* ---- chance ------------------------------------------------------------------------------- */
 
-/* From 0 to below `count`, which is not 0. G. Marsaglia's xorshift, 2003. */
-static uint32_t random_below(struct pool* pool, uint32_t count)
-{
-    uint32_t x = pool->random;
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    pool->random = x;
-    return (uint32_t)((uint64_t)x * count >> 32);
-}
-
-/* From `least` to `most`, each as likely. */
-static uint32_t random_uniform(struct pool* pool, uint32_t least, uint32_t most)
-{
-    return least + random_below(pool, most - least + 1);
-}
-
 /* From `least` on through so many doublings, each of which is as likely. */
-static uint32_t random_octaves(struct pool* pool, uint32_t least, uint32_t octaves)
+static uint32_t pick_octaves(struct pool* pool, uint32_t least, uint32_t octaves)
 {
-    const uint32_t low = least << random_below(pool, octaves);
-    return low + random_below(pool, low);
+    const uint32_t low = least << random_below(&pool->random, octaves);
+    return low + random_below(&pool->random, low);
 }
 
 /* ---- the sizes of the workloads ----------------------------------------------------------- */
 
 static uint32_t pick_small(struct pool* pool)
 {
-    return random_octaves(pool, 8, 5);
+    return pick_octaves(pool, 8, 5);
 }
 
 static uint32_t pick_mixed(struct pool* pool)
 {
-    return random_octaves(pool, 16, 8);
+    return pick_octaves(pool, 16, 8);
 }
 
 static uint32_t pick_bimodal(struct pool* pool)
 {
-    return random_below(pool, 10) != 0 ? random_uniform(pool, 16, 64)
-                                       : random_uniform(pool, 512, 2048);
+    return random_below(&pool->random, 10) != 0 ? random_uniform(&pool->random, 16, 64)
+                                                : random_uniform(&pool->random, 512, 2048);
 }
 
 static uint32_t pick_power(struct pool* pool)
 {
-    return 16U << random_below(pool, 8);
+    return 16U << random_below(&pool->random, 8);
 }
 
 static uint32_t pick_equal(struct pool* pool)
@@ -161,15 +145,15 @@ static uint32_t pick_drifting(struct pool* pool)
 {
     const uint32_t way = pool->turn % 660;
     const uint32_t eighths = (way < 330 ? way : 659 - way) * 32 / 330; /* of a doubling */
-    return random_octaves(pool, (16U + 2U * (eighths % 8)) << eighths / 8, 4);
+    return pick_octaves(pool, (16U + 2U * (eighths % 8)) << eighths / 8, 4);
 }
 
 /* What a module allocates is all of one size, until it is unloaded. */
 static uint32_t pick_module(struct pool* pool)
 {
-    pool->module = random_below(pool, MODULES);
+    pool->module = random_below(&pool->random, MODULES);
     if (pool->size_of[pool->module] == 0) {
-        pool->size_of[pool->module] = random_octaves(pool, 16, 7);
+        pool->size_of[pool->module] = pick_octaves(pool, 16, 7);
     }
     return pool->size_of[pool->module];
 }
@@ -178,13 +162,13 @@ static uint32_t pick_module(struct pool* pool)
 
 static void free_one(struct pool* pool)
 {
-    pool_free(pool, random_below(pool, pool->count));
+    pool_free(pool, random_below(&pool->random, pool->count));
 }
 
 /* A module's blocks, one by one and all together; it is loaded again with another size. */
 static void free_module(struct pool* pool)
 {
-    const uint32_t module = random_below(pool, MODULES);
+    const uint32_t module = random_below(&pool->random, MODULES);
     for (uint32_t i = pool->count; i-- > 0;) {
         if (pool->block[i].module == module) {
             pool_free(pool, i);

@@ -9,14 +9,7 @@
 #include "dmheap.h"
 
 #if SIZE_DMOD
-/* As dmod.h declares them for an application. */
-void* Dmod_MallocEx(size_t Size, const char* ModuleName);
-void* Dmod_ReallocEx(void* Ptr, size_t Size, const char* ModuleName);
-void* Dmod_AlignedMallocEx(size_t Size, size_t Alignment, const char* ModuleName);
-void Dmod_FreeEx(void* Ptr, bool Concatenate);
-void Dmod_FreeModule(const char* ModuleName);
-bool Dmod_RetagEx(void* Ptr, const char* ModuleName);
-bool Dmod_RenameTag(const char* OldName, const char* NewName);
+#include "../tests/dmod_api.h"
 #endif
 
 static const char* volatile name;

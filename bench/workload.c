@@ -8,6 +8,8 @@
  */
 #include "workload.h"
 
+#include "random.h"
+
 /* Typical numbers of a module of DMOD; the proportions matter, not the single value. */
 #define LOAD_SYMBOLS     12U /* pairs of a node and its name, gone when loading is done */
 #define LOAD_OWN         12U /* blocks that the module's code allocates */
@@ -85,6 +87,12 @@ const struct workload workloads[] = {
      .usual = {100, 100000}},
 };
 
+const char* const workload_call[WORKLOAD_KINDS] = {
+    [WORKLOAD_ALLOCATE] = "malloc",         [WORKLOAD_RELEASE] = "free",
+    [WORKLOAD_RESIZE] = "realloc",          [WORKLOAD_ALIGNED] = "aligned",
+    [WORKLOAD_ALLOCATE_FOR] = "malloc_for", [WORKLOAD_UNLOAD] = "unload",
+};
+
 const unsigned workload_count = sizeof(workloads) / sizeof(workloads[0]);
 
 static bool same_text(const char* one, const char* other)
@@ -130,28 +138,6 @@ bool workload_uses(const struct workload* workload, enum workload_kind kind)
 
 /* ---- random numbers ------------------------------------------------------------------- */
 
-/* A xorshift of 32 bits: every value but 0 comes once in 2^32 - 1. */
-static uint32_t next_random(uint32_t* state)
-{
-    uint32_t x = *state;
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    *state = x;
-    return x;
-}
-
-/* 0 <= result < count, by the high bits, which are the better ones. */
-static uint32_t random_below(uint32_t* state, uint32_t count)
-{
-    return (uint32_t)((uint64_t)next_random(state) * count >> 32);
-}
-
-static uint32_t random_uniform(uint32_t* state, uint32_t least, uint32_t most)
-{
-    return least + random_below(state, most - least + 1U);
-}
-
 /*
  * least <= result < most, as least * 2^x for a uniform x; most is least times a power of two.
  * Within a doubling, 2^f is 1 + f * (0.6565 + 0.3435 * f), to 0.2 %, in 16 bits of fraction.
@@ -163,7 +149,7 @@ static uint32_t random_octaves(uint32_t* state, uint32_t least, uint32_t most)
         octaves++;
     }
     const uint32_t octave = random_below(state, octaves);
-    const uint32_t f = next_random(state) >> 16;
+    const uint32_t f = random_next(state) >> 16;
     const uint32_t factor = 65536U + (f * (43024U + (f * 22512U >> 16)) >> 16);
     return (uint32_t)((uint64_t)(least << octave) * factor >> 16);
 }
@@ -183,8 +169,7 @@ static void put(struct writer* writer, enum workload_kind kind, uint32_t slot, u
 {
     const uint32_t index = writer->sequence.count++;
     if (index < writer->capacity) {
-        writer->op[index].what = slot | (uint32_t)kind << 24 | tag << 27;
-        writer->op[index].size = size;
+        writer->op[index] = workload_make(kind, slot, tag, size);
     }
 }
 
@@ -375,7 +360,7 @@ struct workload_sequence workload_generate(const struct workload_plan* plan, str
     struct writer writer = {
         plan->workload, op, capacity, plan->seed, {op, 0, 0, count_slots(plan)}};
     if (writer.random == 0) {
-        writer.random = 1; /* the one value that next_random would never leave */
+        writer.random = 1; /* the one value that random_next would never leave */
     }
     fill(&writer, plan->live);
     work(&writer, plan->live, plan->settle);

@@ -34,6 +34,13 @@ struct workload_op {
     uint32_t size;
 };
 
+static inline struct workload_op workload_make(enum workload_kind kind, uint32_t slot, uint32_t tag,
+                                               uint32_t size)
+{
+    const struct workload_op op = {slot | (uint32_t)kind << 24 | tag << 27, size};
+    return op;
+}
+
 static inline uint32_t workload_slot(struct workload_op op)
 {
     return op.what & (WORKLOAD_SLOTS - 1U);
@@ -48,6 +55,9 @@ static inline unsigned workload_tag(struct workload_op op)
 {
     return op.what >> 27;
 }
+
+/* What each kind is called in tables and in names of figures. */
+extern const char* const workload_call[WORKLOAD_KINDS];
 
 /* ---- the workloads -------------------------------------------------------------------- */
 

@@ -63,12 +63,6 @@ static const struct {
     {"realloc", 500}, {"aligned", 500}, {"load", 8},      {"modules", 8},
 };
 
-static const char* const call_names[WORKLOAD_KINDS] = {
-    [WORKLOAD_ALLOCATE] = "malloc",         [WORKLOAD_RELEASE] = "free",
-    [WORKLOAD_RESIZE] = "realloc",          [WORKLOAD_ALIGNED] = "aligned",
-    [WORKLOAD_ALLOCATE_FOR] = "malloc_for", [WORKLOAD_UNLOAD] = "unload",
-};
-
 /* ---- one call --------------------------------------------------------------------- */
 
 /* Functions of one instruction, their return: what they give back is their first argument. */
@@ -175,8 +169,8 @@ static bool measure_around(void)
     static void* slots[SLOTS];
     bool passed = true;
     for (uint32_t i = 0; i < TIMES * WORKLOAD_KINDS; i++) {
-        const uint32_t kind = i % WORKLOAD_KINDS;
-        const struct workload_op op = {i / 7 % SLOTS | kind << 24 | i % 32 << 27, 3 * i};
+        const enum workload_kind kind = (enum workload_kind)(i % WORKLOAD_KINDS);
+        const struct workload_op op = workload_make(kind, i / 7 % SLOTS, i % 32, 3 * i);
         const uint32_t cost = cost_of(&nothing, op, slots);
         if (i < WORKLOAD_KINDS) {
             around[kind] = cost;
@@ -253,7 +247,7 @@ static void print_run(const struct bench* bench, const struct bench_allocator* a
 {
     struct figure figure = {allocator->name, bench->plan.workload->name, bench->plan.live, ""};
     for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
-        figure.call = call_names[kind];
+        figure.call = workload_call[kind];
         figure_print(figure, &bench->tally[kind], bench->worst[kind]);
     }
 }
@@ -311,7 +305,7 @@ static struct unload unload_share(const struct bench_allocator* allocator, uint3
                                   enum share share)
 {
     static void* slot[1];
-    const struct workload_op op = {(uint32_t)WORKLOAD_UNLOAD << 24, 0};
+    const struct workload_op op = workload_make(WORKLOAD_UNLOAD, 0, 0, 0);
     struct unload unload = {0, 0};
     uint32_t random = 1;
     (void)allocator->init(target_arena_start, (size_t)blocks * 300 + 16384);

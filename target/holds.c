@@ -72,7 +72,7 @@ static bool unload(const struct bench_allocator* allocator, uint32_t step, uint3
     for (uint32_t i = 0; served && i < 1000; i++) {
         served = allocator->allocate_for(size, i % step == 0 ? 0 : 1) != NULL;
     }
-    const struct workload_op op = {(uint32_t)WORKLOAD_UNLOAD << 24, 0};
+    const struct workload_op op = workload_make(WORKLOAD_UNLOAD, 0, 0, 0);
     return served && note(allocator, op, slot);
 }
 
@@ -92,11 +92,10 @@ static bool unload_all(const struct bench_allocator* allocator)
 int holds_main(int count, char** arguments)
 {
     /* Each with the most blocks that it was tried with. */
-    static const struct {
-        const char* name;
-        uint32_t live;
-    } calls[WORKLOAD_KINDS] = {{"malloc", 30000}, {"free", 30000},   {"realloc", 500},
-                               {"aligned", 500},  {"malloc_for", 8}, {"unload", 1000}};
+    static const uint32_t live[WORKLOAD_KINDS] = {
+        [WORKLOAD_ALLOCATE] = 30000, [WORKLOAD_RELEASE] = 30000,  [WORKLOAD_RESIZE] = 500,
+        [WORKLOAD_ALIGNED] = 500,    [WORKLOAD_ALLOCATE_FOR] = 8, [WORKLOAD_UNLOAD] = 1000,
+    };
     const struct bench_allocator* allocator = &bench_dmheap[0];
     bool served = self_test_passes();
     (void)count;
@@ -106,7 +105,7 @@ int holds_main(int count, char** arguments)
     }
     served = served && unload_all(allocator);
     for (unsigned kind = 0; kind < WORKLOAD_KINDS; kind++) {
-        const struct figure figure = {allocator->name, "lock", calls[kind].live, calls[kind].name};
+        const struct figure figure = {allocator->name, "lock", live[kind], workload_call[kind]};
         figure_print_worst(figure, longest[kind]);
     }
     return served ? 0 : 1;
