@@ -198,7 +198,8 @@ static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmhea
 
 /*
  * Forget every block of a class whose list somebody wrote over. Those blocks stay free but
- * unlisted until the next dmheap_init, and the one in front of such a block cannot be freed; nothing is read or written by way of the damaged links.
+ * unlisted until the next dmheap_init, and the one in front of such a block cannot be freed;
+ * nothing is read or written by way of the damaged links.
  */
 static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
