@@ -259,25 +259,35 @@ static void* copy_and_finish(const struct module_move* move, unsigned epoch, con
     return verdict != VERDICT_GONE ? moved : NULL;
 }
 
-void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+/* Go on where a block cannot be resized in place, for `outcome`; the lock is held. */
+static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, const void* ptr,
+                                             size_t size)
 {
-    if (ptr == NULL) {
-        return dmheap_malloc(size, module_name);
-    }
-    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    dmheap_port_lock();
+    struct module_move move;
     const unsigned epoch = epoch_now;
-    const enum dmheap_verdict outcome = module_resize(default_heap, ptr, size, &move);
-    const bool is_served = outcome == VERDICT_OK || outcome == VERDICT_MUST_MOVE;
-    const enum dmheap_verdict verdict = settle(is_served ? VERDICT_OK : outcome);
+    if (outcome == VERDICT_MUST_MOVE) {
+        outcome = module_begin_move(default_heap, ptr, size, &move);
+    }
+    const enum dmheap_verdict verdict = settle(outcome);
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "realloc", ptr);
     }
-    if (outcome == VERDICT_MUST_MOVE) {
-        return copy_and_finish(&move, epoch, ptr);
+    return outcome == VERDICT_OK ? copy_and_finish(&move, epoch, ptr) : NULL;
+}
+
+DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+{
+    dmheap_port_lock();
+    if (ptr == NULL) {
+        return malloc_and_unlock(1, size, module_name);
     }
-    return is_served ? ptr : NULL;
+    const enum dmheap_verdict verdict = module_resize(default_heap, ptr, size);
+    if (verdict != VERDICT_OK) {
+        return move_and_unlock(verdict, ptr, size);
+    }
+    dmheap_port_unlock();
+    return ptr;
 }
 
 /* Free in every case, report, and release the lock, which is held. */

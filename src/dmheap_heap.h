@@ -237,9 +237,13 @@ static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
-/* Claim `need` bytes at the start of unlisted free memory:   [ need | rest ][ live | P ] */
-static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
-                            uintptr_t need, dmheap_word owner)
+/*
+ * Of [block, block + size), unlisted free memory or a live block and such behind it, keep `need`
+ * bytes and list the rest:   [ need | rest ][ live | P ]
+ * The bytes kept: all, where the rest is too small for a free block.
+ */
+static inline uintptr_t heap_split(struct dmheap_ctx* ctx, struct dmheap_block* block,
+                                   uintptr_t size, uintptr_t need)
 {
     const uintptr_t rest = size - need;
     DMHEAP_ASSERT(size >= need);
@@ -249,6 +253,14 @@ static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, 
     } else {
         block_at(block, size)->header &= ~BLOCK_PREV_FREE;
     }
+    return size;
+}
+
+/* Claim `need` bytes at the start of unlisted free memory. */
+static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
+                            uintptr_t need, dmheap_word owner)
+{
+    size = heap_split(ctx, block, size, need);
     heap_claim(ctx, block, size, owner);
 }
 
@@ -607,93 +619,75 @@ static inline dmheap_word heap_alignment(const struct dmheap_ctx* ctx,
     return fits ? alignment : 0;
 }
 
-/* Take in the free memory behind a live block, if that makes it `need` bytes or more. */
-static inline bool heap_grow(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t need)
+/*
+ * Let a live block of *size bytes end `need` bytes from its start, at the cost or in favour of what
+ * is behind it:
+ *   [ block ][ live, untouched or free ]
+ * VERDICT_MUST_MOVE: it cannot grow there. VERDICT_DAMAGED: no block begins there.
+ */
+static inline enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx, struct dmheap_block* block,
+                                                uintptr_t* size, uintptr_t need, bool is_live)
 {
-    const struct dmheap_block* next = block_next(block);
-    const uintptr_t more = need - block_size(block);
-    if ((dmheap_word)ctx_offset(ctx, next) == ctx->top) {
-        if (more > ctx->end - ctx->top) {
-            return false;
+    struct dmheap_block* next = block_at(block, *size);
+    uintptr_t room = *size;
+    if (is_live) {
+        if (DMHEAP_UNLIKELY(block_is_free(next))) {
+            return VERDICT_DAMAGED;
         }
-        ctx->top += (dmheap_word)more;
-        block->header += (dmheap_word)more;
-        return true;
-    }
-    const uintptr_t behind = (uintptr_t)next->header;
-    if (behind < more || !index_remove(ctx, next)) {
-        return false;
-    }
-    block_at(next, behind)->header &= ~BLOCK_PREV_FREE;
-    block->header += (dmheap_word)behind;
-    return true;
-}
-
-/* Give back what a live block has beyond `need` bytes, if that can be free memory. */
-static inline void heap_trim(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t need,
-                             bool is_live)
-{
-    const uintptr_t rest = block_size(block) - need;
-    if ((rest >= BLOCK_MIN_BYTES || (rest != 0 && !is_live)) &&
-        heap_give(ctx, block_at(block, need), rest, 0, is_live)) {
-        block->header -= (dmheap_word)rest;
-    }
-}
-
-/*
- * Does a live block of `size` bytes end where the untouched end, a free block or, *is_live, another
- * live one begins?
- */
-static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
-                                 uintptr_t size, bool* is_live)
-{
-    uintptr_t index;
-    uintptr_t behind;
-    if (!live_find(ctx, block_payload(block), &index, &behind)) {
-        return false;
-    }
-    const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
-    const struct dmheap_block* next = block_at(block, size);
-    *is_live = live == LIVE_NEXT;
-    if (DMHEAP_UNLIKELY(live_is_inside(live))) {
-        return false;
-    }
-    return *is_live ? !block_is_free(next)
-                    : (dmheap_word)ctx_offset(ctx, next) == ctx->top || heap_is_free_at(ctx, next);
-}
-
-/*
- * Give a live block room for `size` bytes where it stands. VERDICT_MUST_MOVE: it cannot
- * grow there.
- */
-static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmheap_block* block,
-                                              size_t size)
-{
-    const uintptr_t now = heap_size(ctx, block);
-    const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
-    bool is_live;
-    if (DMHEAP_UNLIKELY(!heap_is_whole(ctx, block, now, &is_live))) {
+        if (need > room) {
+            return VERDICT_MUST_MOVE;
+        }
+        next->header |= BLOCK_PREV_FREE;
+    } else if ((dmheap_word)ctx_offset(ctx, next) == ctx->top) {
+        const uintptr_t start = ctx_offset(ctx, block);
+        if (need > (uintptr_t)ctx->end - start) {
+            return VERDICT_MUST_MOVE;
+        }
+        ctx->top = (dmheap_word)(start + need);
+        *size = need;
+        return VERDICT_OK;
+    } else if (DMHEAP_LIKELY(heap_is_free_at(ctx, next))) {
+        room += (uintptr_t)next->header;
+        if (need > room || !index_remove(ctx, next)) {
+            return need > *size ? VERDICT_MUST_MOVE : VERDICT_OK;
+        }
+    } else {
         return VERDICT_DAMAGED;
     }
+    *size = heap_split(ctx, block, room, need);
+    return VERDICT_OK;
+}
+
+/*
+ * Give a live block, which live_find found, room for `size` bytes where it stands. Whatever is not
+ * VERDICT_OK left everything as it was; VERDICT_MUST_MOVE: it cannot grow there.
+ */
+static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmheap_block* block,
+                                              uintptr_t index, uintptr_t behind, size_t size)
+{
+    const uintptr_t before = heap_size(ctx, block);
+    const uintptr_t live = live_next(ctx, index, before >> (unsigned)ctx->granule_shift, behind);
+    if (DMHEAP_UNLIKELY(live_is_inside(live))) {
+        return VERDICT_DAMAGED;
+    }
+    const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
     const dmheap_word alignment = heap_alignment(ctx, block);
-    if (DMHEAP_UNLIKELY(alignment == 0)) {
+    if (DMHEAP_UNLIKELY(remembers && alignment == 0)) {
         return VERDICT_DAMAGED;
     }
     if (DMHEAP_UNLIKELY(size >= ctx->end)) {
         return VERDICT_NO_MEMORY;
     }
-    const uintptr_t need = heap_need(ctx, size + remembers);
-    if (need > now) {
-        if (is_live || !heap_grow(ctx, block, need)) {
-            return VERDICT_MUST_MOVE;
+    uintptr_t now = before;
+    const enum dmheap_verdict verdict =
+        heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live == LIVE_NEXT);
+    if (verdict == VERDICT_OK) {
+        block->header += (dmheap_word)(now - before);
+        if (DMHEAP_UNLIKELY(remembers)) {
+            block_remember_alignment(block, bits_highest(alignment));
         }
-        is_live = (dmheap_word)ctx_offset(ctx, block_next(block)) != ctx->top;
     }
-    heap_trim(ctx, block, need, is_live);
-    if (remembers) {
-        block_remember_alignment(block, bits_highest(alignment));
-    }
-    return VERDICT_OK;
+    return verdict;
 }
 
 /* ---- the sweep --------------------------------------------------------------- */

@@ -139,19 +139,21 @@ static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, ui
     return true;
 }
 
-/* Find the client's live block at `ptr`, which may be any address. */
+/* Is there a client's live block at `ptr`, which may be any address? *index and *behind as of live_find. */
 static inline enum dmheap_verdict module_find_block(const struct dmheap_ctx* ctx, const void* ptr,
-                                                    struct dmheap_block** found)
+                                                    uintptr_t* index, uintptr_t* behind)
 {
-    if (!live_is(ctx, ptr)) {
+    if (!live_find(ctx, ptr, index, behind)) {
         return VERDICT_BAD_POINTER;
     }
-    *found = block_of(ptr);
-    const dmheap_word owner = block_owner(*found);
+    const dmheap_word owner = block_owner(block_of(ptr));
+    if (DMHEAP_LIKELY(owner == OWNER_NOBODY)) {
+        return VERDICT_OK;
+    }
     if (owner == OWNER_HEAP) {
         return VERDICT_BAD_POINTER;
     }
-    return owner == OWNER_NOBODY || record_of(ctx, owner) != NULL ? VERDICT_OK : VERDICT_DAMAGED;
+    return record_of_hinted(ctx, owner) != NULL ? VERDICT_OK : VERDICT_DAMAGED;
 }
 
 /* ---- realloc ------------------------------------------------------------------ */
@@ -168,27 +170,32 @@ struct module_move {
     uintptr_t bytes; /* to copy */
 };
 
-/* Resize in place, or prepare a move: VERDICT_MUST_MOVE. */
+/* Resize in place. VERDICT_MUST_MOVE: the block is proven, and module_begin_move may take it. */
 static inline enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const void* ptr,
-                                                size_t size, struct module_move* move)
+                                                size_t size)
 {
-    struct dmheap_block* block = NULL;
-    enum dmheap_verdict verdict = module_find_block(ctx, ptr, &block);
-    if (verdict == VERDICT_OK) {
-        verdict = heap_resize(ctx, block, size);
-    }
-    if (verdict != VERDICT_MUST_MOVE) {
-        return verdict;
-    }
-    move->from = block;
-    move->owner = block_owner(block);
-    move->bytes = block_capacity(block);
+    uintptr_t index;
+    uintptr_t behind;
+    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    return DMHEAP_LIKELY(verdict == VERDICT_OK)
+               ? heap_resize(ctx, block_of(ptr), index, behind, size)
+               : verdict;
+}
+
+/* Allocate a block's next place. VERDICT_NO_MEMORY: there is none, and nothing has changed. */
+static inline enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
+                                                    size_t size, struct module_move* move)
+{
+    struct dmheap_block* block = block_of(ptr);
     move->to = module_alloc_for(ctx, (size_t)heap_alignment(ctx, block), size, OWNER_HEAP);
     if (move->to == NULL) {
         return VERDICT_NO_MEMORY;
     }
+    move->from = block;
+    move->owner = block_owner(block);
+    move->bytes = block_capacity(block);
     block_set_owner(block, OWNER_HEAP);
-    return VERDICT_MUST_MOVE;
+    return VERDICT_OK;
 }
 
 /*
@@ -263,8 +270,10 @@ static inline bool module_sweep(struct dmheap_ctx* ctx, dmheap_word id, struct h
 static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const void* ptr,
                                                const char* text)
 {
-    struct dmheap_block* block = NULL;
-    enum dmheap_verdict verdict = module_find_block(ctx, ptr, &block);
+    uintptr_t index;
+    uintptr_t behind;
+    struct dmheap_block* block = block_of(ptr);
+    enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
     if (verdict != VERDICT_OK) {
         return verdict;
     }

@@ -376,7 +376,7 @@ static inline struct record* record_find_hinted(const struct dmheap_ctx* ctx, co
 static inline struct record* record_find(struct dmheap_ctx* ctx, const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
-    if (record == NULL || record_of(ctx, record->id) != record) {
+    if (record == NULL || record->id != ctx->hint_id) {
         const struct record_name name = record_measure(text);
         record = record_find_measured(ctx, &name);
         if (record != NULL) {

@@ -99,10 +99,18 @@ static void expect_free_refused(const struct dmheap_block* block)
     assert_true(snapshot_is_same());
 }
 
+static enum dmheap_verdict resize(struct dmheap_block* block, size_t size)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    assert_true(live_find(test_heap.ctx, block_payload(block), &index, &behind));
+    return heap_resize(test_heap.ctx, block, index, behind, size);
+}
+
 static void expect_resize_refused(struct dmheap_block* block, size_t size)
 {
     snapshot_take();
-    assert_int_equal(heap_resize(test_heap.ctx, block, size), VERDICT_DAMAGED);
+    assert_int_equal(resize(block, size), VERDICT_DAMAGED);
     assert_true(snapshot_is_same());
 }
 
@@ -1020,7 +1028,7 @@ static void expect_resize(enum neighbour behind, size_t alignment, dmheap_word n
     const size_t kept = size < 11 * DMHEAP_GRANULE_MIN ? size : (size_t)RESIZE_BYTES - WORD - 1;
     const dmheap_word expected = resized(behind, need);
     fill(block_payload(block), (size_t)RESIZE_BYTES - WORD - 1, 7);
-    const enum dmheap_verdict verdict = heap_resize(test_heap.ctx, block, size);
+    const enum dmheap_verdict verdict = resize(block, size);
     if (expected == 0) {
         assert_int_equal(verdict, VERDICT_MUST_MOVE);
         assert_int_equal(block_size(block), RESIZE_BYTES);
@@ -1061,7 +1069,7 @@ static void every_size_keeps_what_fits_and_no_less(void** state)
     for (unsigned behind = 0; behind < NEIGHBOURS; behind++) {
         for (size_t size = 0; size < (size_t)RESIZE_BYTES; size++) {
             struct dmheap_block* block = resize_open((enum neighbour)behind, 1);
-            if (heap_resize(test_heap.ctx, block, size) == VERDICT_OK) {
+            if (resize(block, size) == VERDICT_OK) {
                 assert_true(block_capacity(block) >= size);
             }
             close_heap();
@@ -1074,9 +1082,9 @@ static void a_block_takes_the_untouched_end_to_its_last_granule(void** state)
     (void)state;
     struct dmheap_block* block = resize_open(BORDER, 1);
     const dmheap_word all = RESIZE_BYTES + untouched();
-    assert_int_equal(heap_resize(test_heap.ctx, block, (size_t)all - WORD + 1), VERDICT_MUST_MOVE);
+    assert_int_equal(resize(block, (size_t)all - WORD + 1), VERDICT_MUST_MOVE);
     assert_int_equal(block_size(block), RESIZE_BYTES);
-    assert_int_equal(heap_resize(test_heap.ctx, block, (size_t)all - WORD), VERDICT_OK);
+    assert_int_equal(resize(block, (size_t)all - WORD), VERDICT_OK);
     assert_int_equal(block_size(block), all);
     assert_int_equal(untouched(), 0);
     (void)heap_verify();
@@ -1088,11 +1096,10 @@ static void resizing_beyond_every_limit_changes_nothing(void** state)
     struct dmheap_block* block = resize_open(HOLE, 32);
     snapshot_take();
     for (size_t i = 0; i < 100; i++) {
-        assert_int_equal(heap_resize(test_heap.ctx, block, SIZE_MAX - i), VERDICT_NO_MEMORY);
-        assert_int_equal(heap_resize(test_heap.ctx, block, SIZE_MAX / 2 + i), VERDICT_NO_MEMORY);
+        assert_int_equal(resize(block, SIZE_MAX - i), VERDICT_NO_MEMORY);
+        assert_int_equal(resize(block, SIZE_MAX / 2 + i), VERDICT_NO_MEMORY);
     }
-    assert_int_equal(heap_resize(test_heap.ctx, block, (size_t)test_heap.ctx->end),
-                     VERDICT_NO_MEMORY);
+    assert_int_equal(resize(block, (size_t)test_heap.ctx->end), VERDICT_NO_MEMORY);
     assert_true(snapshot_is_same());
 }
 
@@ -1266,7 +1273,7 @@ static void meddle(enum meddling how, const struct heap_sweep* sweep)
     struct dmheap_block* next = block_of(live_address(ctx, index));
     const struct dmheap_block* behind = block_next(next);
     if (how == SPLIT_NEXT) {
-        assert_int_equal(heap_resize(ctx, next, 0), VERDICT_OK);
+        assert_int_equal(resize(next, 0), VERDICT_OK);
         assert_non_null(heap_alloc(ctx, 0, SWEPT));
     }
     if (how == FREE_NEXT || how == FREE_BOTH) {

@@ -41,6 +41,17 @@ static dmheap_word owner_of(const void* ptr)
     return block_owner(block_of(ptr));
 }
 
+/* What dmheap_realloc does before it copies: VERDICT_OK, or *move is begun. */
+static enum dmheap_verdict resize(const void* ptr, size_t size, struct module_move* move)
+{
+    enum dmheap_verdict verdict = module_resize(test_heap.ctx, ptr, size);
+    if (verdict == VERDICT_MUST_MOVE) {
+        verdict = module_begin_move(test_heap.ctx, ptr, size, move);
+        return verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
+    }
+    return verdict;
+}
+
 /* ---- creation that fails ------------------------------------------------------------------------ */
 
 static const void* attempt_alloc(enum dmheap_verdict* verdict)
@@ -326,7 +337,7 @@ static void the_heaps_own_blocks_cannot_be_freed_resized_or_handed_on(void** sta
     for (size_t i = 0; i < COUNT_OF(own); i++) {
         struct module_move move;
         assert_int_equal(module_free(test_heap.ctx, own[i]), VERDICT_BAD_POINTER);
-        assert_int_equal(module_resize(test_heap.ctx, own[i], 4, &move), VERDICT_BAD_POINTER);
+        assert_int_equal(resize(own[i], 4, &move), VERDICT_BAD_POINTER);
         assert_int_equal(module_retag(test_heap.ctx, own[i], "x"), VERDICT_BAD_POINTER);
     }
     expect_state(&before);
@@ -347,7 +358,7 @@ static void a_block_whose_owner_no_module_has_is_damaged(void** state)
         block_set_owner(block_of(ptr), owner);
         snapshot_take();
         assert_int_equal(module_free(test_heap.ctx, ptr), VERDICT_DAMAGED);
-        assert_int_equal(module_resize(test_heap.ctx, ptr, 100, &move), VERDICT_DAMAGED);
+        assert_int_equal(resize(ptr, 100, &move), VERDICT_DAMAGED);
         assert_int_equal(module_retag(test_heap.ctx, ptr, "x"), VERDICT_DAMAGED);
         assert_true(snapshot_is_same());
     }
@@ -382,7 +393,7 @@ static void addresses_that_are_no_block_are_bad_pointers(void** state)
     for (size_t i = 1; i < 40; i++) {
         struct module_move move;
         assert_int_equal(module_free(test_heap.ctx, ptr + i), VERDICT_BAD_POINTER);
-        assert_int_equal(module_resize(test_heap.ctx, ptr + i, 4, &move), VERDICT_BAD_POINTER);
+        assert_int_equal(resize(ptr + i, 4, &move), VERDICT_BAD_POINTER);
         assert_int_equal(module_retag(test_heap.ctx, ptr + i, "x"), VERDICT_BAD_POINTER);
     }
     release(ptr);
@@ -533,7 +544,7 @@ static void a_move_ends_with_the_new_place_in_the_owners_hands(void** state)
         const dmheap_word owner = owner_of(ptr);
         const size_t blocks = heap_client_blocks();
         struct module_move move;
-        assert_int_equal(module_resize(test_heap.ctx, ptr, 400, &move), VERDICT_MUST_MOVE);
+        assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
         assert_ptr_equal(block_payload(move.from), ptr);
         assert_true(move.bytes >= 40 && move.bytes <= block_capacity(move.to));
         assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_OK);
@@ -552,11 +563,11 @@ static void both_places_belong_to_the_heap_during_a_move(void** state)
     unsigned char* ptr = make_stuck("app");
     struct module_move move;
     struct module_move second;
-    assert_int_equal(module_resize(test_heap.ctx, ptr, 400, &move), VERDICT_MUST_MOVE);
+    assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
     const void* places[] = {block_payload(move.from), block_payload(move.to)};
     for (size_t i = 0; i < COUNT_OF(places); i++) {
         assert_int_equal(module_free(test_heap.ctx, places[i]), VERDICT_BAD_POINTER);
-        assert_int_equal(module_resize(test_heap.ctx, places[i], 4, &second), VERDICT_BAD_POINTER);
+        assert_int_equal(resize(places[i], 4, &second), VERDICT_BAD_POINTER);
         assert_int_equal(module_retag(test_heap.ctx, places[i], "web"), VERDICT_BAD_POINTER);
     }
     assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_OK);
@@ -571,8 +582,7 @@ static void a_move_keeps_the_alignment(void** state)
     const struct dmheap_block* block = module_alloc(test_heap.ctx, 256, 40, "app", &verdict);
     assert_non_null(heap_take_top(test_heap.ctx, BLOCK_MIN_BYTES, 1, OWNER_NOBODY));
     struct module_move move;
-    assert_int_equal(module_resize(test_heap.ctx, block_payload(block), 400, &move),
-                     VERDICT_MUST_MOVE);
+    assert_int_equal(resize(block_payload(block), 400, &move), VERDICT_MUST_MOVE);
     assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_OK);
     assert_true(is_aligned(block_payload(move.to), 256));
     assert_int_equal(heap_alignment(test_heap.ctx, move.to), 256);
@@ -586,8 +596,8 @@ static void a_move_without_a_place_to_go_changes_nothing(void** state)
     const unsigned char* ptr = make_stuck("app");
     const struct state before = state_now();
     struct module_move move;
-    assert_int_equal(module_resize(test_heap.ctx, ptr, 7 * KIB + 500, &move), VERDICT_NO_MEMORY);
-    assert_int_equal(module_resize(test_heap.ctx, ptr, SIZE_MAX, &move), VERDICT_NO_MEMORY);
+    assert_int_equal(resize(ptr, 7 * KIB + 500, &move), VERDICT_NO_MEMORY);
+    assert_int_equal(resize(ptr, SIZE_MAX, &move), VERDICT_NO_MEMORY);
     expect_state(&before);
     assert_string_equal(heap_owner_name(ptr), "app");
 }
@@ -602,7 +612,7 @@ static void a_move_whose_owner_went_meanwhile_frees_both_places(void** state)
         others[i] = make_for(20, "app");
     }
     struct module_move move;
-    assert_int_equal(module_resize(test_heap.ctx, ptr, 400, &move), VERDICT_MUST_MOVE);
+    assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
     forget("app");
     for (unsigned i = 0; i < 3; i++) {
         assert_false(live_is(test_heap.ctx, others[i]));
