@@ -429,28 +429,21 @@ static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, uintptr_t n
                : heap_take_rest(ctx, size_class, need, owner);
 }
 
-/*
- * Unlink a block for `need` aligned bytes: the first of the class of that size, if it happens to
- * serve; one so large that it serves wherever it lies; or, with luck, another one of that class or
- * of the next larger one. NULL: none does. *size is all of it.
- */
-static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, uintptr_t need,
-                                                       uintptr_t alignment, uintptr_t* size)
+/* In an exact class there is nothing to spare for a gap: the first block is aligned, or no use. */
+static inline bool heap_first_may_serve(const struct dmheap_ctx* ctx, uintptr_t size_class,
+                                        uintptr_t alignment)
+{
+    const uintptr_t first = (uintptr_t)ctx->bin[size_class];
+    const uintptr_t payload = (uintptr_t)block_payload(ctx_block(ctx, first));
+    return first != 0 && (size_class >= INDEX_EXACT || (payload & (alignment - 1)) == 0);
+}
+
+/* With luck: one of a few blocks of the class of that size, or of the next larger one. */
+static DMHEAP_NOINLINE struct dmheap_block*
+heap_detach_lucky(struct dmheap_ctx* ctx, uintptr_t need, uintptr_t alignment, uintptr_t* size)
 {
     const uintptr_t own = index_class(ctx, need);
-    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - (uintptr_t)ctx->granule;
-    struct dmheap_block* block = heap_detach_fit(ctx, own, need, alignment, 1, size);
-    if (block != NULL) {
-        return block;
-    }
-    if (worst <= ctx->end - ctx->first) {
-        const uintptr_t sure =
-            index_find_above(ctx, index_class(ctx, worst - (uintptr_t)ctx->granule));
-        if (sure != INDEX_NONE) {
-            return heap_detach_first(ctx, sure, worst, size);
-        }
-    }
-    block = heap_detach_fit(ctx, own, need, alignment, INDEX_LOOKS, size);
+    struct dmheap_block* block = heap_detach_fit(ctx, own, need, alignment, INDEX_LOOKS, size);
     if (block == NULL) {
         const uintptr_t larger = index_find_above(ctx, own);
         if (larger != INDEX_NONE) {
@@ -458,6 +451,36 @@ static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, u
         }
     }
     return block;
+}
+
+/* One so large that it serves wherever it lies. */
+static inline struct dmheap_block* heap_detach_sure(struct dmheap_ctx* ctx, uintptr_t need,
+                                                    uintptr_t alignment, uintptr_t* size)
+{
+    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - (uintptr_t)ctx->granule;
+    if (worst > ctx->end - ctx->first) {
+        return NULL;
+    }
+    const uintptr_t sure = index_find_above(ctx, index_class(ctx, worst - (uintptr_t)ctx->granule));
+    return sure != INDEX_NONE ? heap_detach_first(ctx, sure, worst, size) : NULL;
+}
+
+/*
+ * Unlink a block for `need` aligned bytes: the first of the class of that size, if it happens to
+ * serve; one so large that it serves wherever it lies; or, with luck, another one. NULL: none does.
+ * *size is all of it.
+ */
+static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, uintptr_t need,
+                                                       uintptr_t alignment, uintptr_t* size)
+{
+    const uintptr_t own = index_class(ctx, need);
+    struct dmheap_block* block = heap_first_may_serve(ctx, own, alignment)
+                                     ? heap_detach_fit(ctx, own, need, alignment, 1, size)
+                                     : NULL;
+    if (block == NULL) {
+        block = heap_detach_sure(ctx, need, alignment, size);
+    }
+    return block != NULL ? block : heap_detach_lucky(ctx, need, alignment, size);
 }
 
 /* Claim `need` aligned bytes wherever they are. NULL as for heap_take. */
@@ -494,7 +517,9 @@ heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap
             block = heap_take_aligned(ctx, need, (uintptr_t)alignment, owner);
         } while (block == NULL && heap_give_up(ctx));
     }
-    (void)heap_give_up(ctx); /* one of several places may have been suspect */
+    if (DMHEAP_UNLIKELY(ctx->suspect != 0)) {
+        (void)heap_give_up(ctx); /* one of several places may have been suspect */
+    }
     if (block != NULL && remember) {
         block_remember_alignment(block, bits_highest((dmheap_word)alignment));
     }
