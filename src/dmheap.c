@@ -234,14 +234,21 @@ DMHEAP_FLATTEN void* dmheap_malloc(size_t size, const char* module_name)
     return block_payload(block);
 }
 
-void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_name)
+DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_name)
 {
     if (!bits_is_power_of_two(alignment)) {
         report_request(VERDICT_BAD_ALIGNMENT, size, module_name);
         return NULL;
     }
     dmheap_port_lock();
-    return malloc_and_unlock(alignment, size, module_name);
+    const struct dmheap_block* block = DMHEAP_SHORT_PATHS && module_name == NULL
+                                           ? module_align_nobodys(default_heap, alignment, size)
+                                           : NULL;
+    if (block == NULL) {
+        return malloc_and_unlock(alignment, size, module_name);
+    }
+    dmheap_port_unlock();
+    return block_payload(block);
 }
 
 /* Copy a block to its new place, without the lock, and let the old one go. */

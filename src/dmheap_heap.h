@@ -55,11 +55,11 @@ struct heap_plan {
 static inline uintptr_t heap_gap(const struct dmheap_block* block, uintptr_t alignment)
 {
     DMHEAP_ASSERT(bits_is_power_of_two((size_t)alignment));
-    const uintptr_t gap = (0 - (uintptr_t)block_payload(block)) & (alignment - 1);
-    if (gap == 0 || gap >= BLOCK_MIN_BYTES) {
-        return gap;
+    const uintptr_t payload = (uintptr_t)block_payload(block);
+    if ((payload & (alignment - 1)) == 0) {
+        return 0;
     }
-    return gap + ((BLOCK_MIN_BYTES - gap + alignment - 1) & ~(alignment - 1));
+    return BLOCK_MIN_BYTES + ((0 - (payload + BLOCK_MIN_BYTES)) & (alignment - 1));
 }
 
 static inline dmheap_word heap_shift(dmheap_word granule)
@@ -499,6 +499,25 @@ static inline struct dmheap_block* heap_take_aligned(struct dmheap_ctx* ctx, uin
     return block;
 }
 
+/* One try of heap_alloc_aligned. NULL may also mean that this is a case for that. */
+static inline struct dmheap_block* heap_try_aligned(struct dmheap_ctx* ctx, size_t alignment,
+                                                    size_t size, dmheap_word owner)
+{
+    if (DMHEAP_UNLIKELY(size >= ctx->end || alignment >= ctx->end)) {
+        return NULL;
+    }
+    const bool remember = alignment > ctx->alignment;
+    const uintptr_t need = heap_need(ctx, size + remember);
+    if (DMHEAP_UNLIKELY(need > ctx->end - ctx->first)) {
+        return NULL;
+    }
+    struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, owner);
+    if (block != NULL && remember) {
+        block_remember_alignment(block, bits_highest((dmheap_word)alignment));
+    }
+    return block;
+}
+
 /*
  * Allocate at any alignment, a power of two. One larger than the default is written into the
  * block's last byte. NULL if and only if none of the places looked at serves.
@@ -506,23 +525,11 @@ static inline struct dmheap_block* heap_take_aligned(struct dmheap_ctx* ctx, uin
 static DMHEAP_NOINLINE struct dmheap_block*
 heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap_word owner)
 {
-    if (size >= ctx->end || alignment >= ctx->end) {
-        return NULL;
-    }
-    const bool remember = alignment > ctx->alignment;
-    const uintptr_t need = heap_need(ctx, size + remember);
-    struct dmheap_block* block = NULL;
-    if (need <= ctx->end - ctx->first) {
-        do {
-            block = heap_take_aligned(ctx, need, (uintptr_t)alignment, owner);
-        } while (block == NULL && heap_give_up(ctx));
-    }
-    if (DMHEAP_UNLIKELY(ctx->suspect != 0)) {
-        (void)heap_give_up(ctx); /* one of several places may have been suspect */
-    }
-    if (block != NULL && remember) {
-        block_remember_alignment(block, bits_highest((dmheap_word)alignment));
-    }
+    struct dmheap_block* block;
+    do {
+        block = heap_try_aligned(ctx, alignment, size, owner);
+    } while (block == NULL && heap_give_up(ctx));
+    (void)heap_give_up(ctx); /* one of several places may have been suspect */
     return block;
 }
 

@@ -67,6 +67,13 @@ static inline struct dmheap_block* module_alloc_nobodys(struct dmheap_ctx* ctx, 
     return heap_try_alloc(ctx, size, OWNER_NOBODY);
 }
 
+/* The same at an alignment. */
+static inline struct dmheap_block* module_align_nobodys(struct dmheap_ctx* ctx, size_t alignment,
+                                                        size_t size)
+{
+    return alignment > ctx->alignment ? heap_try_aligned(ctx, alignment, size, OWNER_NOBODY) : NULL;
+}
+
 /* The short path for the module found last. */
 static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, size_t size,
                                                        const char* text)
