@@ -56,6 +56,13 @@ static inline bool block_is_free(const struct dmheap_block* block)
     return block->header < (dmheap_word)1 << BLOCK_OWNER_SHIFT;
 }
 
+/* A live block's header but for its size. */
+static inline dmheap_word block_tags(dmheap_word owner)
+{
+    DMHEAP_ASSERT(owner != OWNER_FREE && owner < OWNER_COUNT);
+    return owner << BLOCK_OWNER_SHIFT;
+}
+
 static inline void block_set_owner(struct dmheap_block* block, dmheap_word owner)
 {
     DMHEAP_ASSERT(owner < OWNER_COUNT);
@@ -118,7 +125,7 @@ static inline uint8_t* block_alignment_byte(const struct dmheap_block* block)
 /* exponent = log2(alignment) */
 static inline void block_remember_alignment(struct dmheap_block* block, unsigned exponent)
 {
-    block->header |= BLOCK_ALIGNED;
+    DMHEAP_ASSERT((block->header & BLOCK_ALIGNED) != 0);
     *block_alignment_byte(block) = (uint8_t)exponent;
 }
 

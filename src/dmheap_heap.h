@@ -229,11 +229,10 @@ static inline bool heap_detach_next(struct dmheap_ctx* ctx, const struct dmheap_
 
 /* Make `block` a live one. */
 static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
-                              dmheap_word owner)
+                              dmheap_word tags)
 {
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
-    DMHEAP_ASSERT(owner != OWNER_FREE && owner < OWNER_COUNT);
-    block->header = owner << BLOCK_OWNER_SHIFT | (dmheap_word)size;
+    block->header = tags | (dmheap_word)size;
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
@@ -258,10 +257,10 @@ static inline uintptr_t heap_split(struct dmheap_ctx* ctx, struct dmheap_block* 
 
 /* Claim `need` bytes at the start of unlisted free memory. */
 static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
-                            uintptr_t need, dmheap_word owner)
+                            uintptr_t need, dmheap_word tags)
 {
     size = heap_split(ctx, block, size, need);
-    heap_claim(ctx, block, size, owner);
+    heap_claim(ctx, block, size, tags);
 }
 
 /* ---- allocation -------------------------------------------------------------- */
@@ -322,19 +321,23 @@ static inline struct dmheap_block* heap_detach_fit(struct dmheap_ctx* ctx, uintp
     return NULL;
 }
 
-/* Make [front, block), behind a live block and in front of the live `block`, free memory. */
-static inline void heap_leave_gap(struct dmheap_ctx* ctx, struct dmheap_block* front,
-                                  struct dmheap_block* block, uintptr_t gap)
+/*
+ * Make `gap` bytes at `front`, behind a live block and in front of one to be claimed, free memory.
+ * The tags that this one gets of it.
+ */
+static inline dmheap_word heap_leave_gap(struct dmheap_ctx* ctx, struct dmheap_block* front,
+                                         uintptr_t gap)
 {
-    if (gap != 0) {
-        heap_put(ctx, front, gap);
-        block->header |= BLOCK_PREV_FREE;
+    if (gap == 0) {
+        return 0;
     }
+    heap_put(ctx, front, gap);
+    return BLOCK_PREV_FREE;
 }
 
 /* Claim `need` bytes of the untouched end, or NULL where it is too short. */
 static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, uintptr_t need,
-                                                 uintptr_t alignment, dmheap_word owner)
+                                                 uintptr_t alignment, dmheap_word tags)
 {
     struct dmheap_block* front = ctx_block(ctx, (uintptr_t)ctx->top);
     const uintptr_t gap = heap_gap(front, alignment);
@@ -343,14 +346,14 @@ static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, uintptr
     }
     struct dmheap_block* block = block_at(front, gap);
     ctx->top += (dmheap_word)(gap + need);
-    heap_claim(ctx, block, need, owner);
-    heap_leave_gap(ctx, front, block, gap);
+    tags |= heap_leave_gap(ctx, front, gap);
+    heap_claim(ctx, block, need, tags);
     return block;
 }
 
 /* A block of exactly `need` bytes from its class, which has one. NULL: the class is suspect. */
 static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                   uintptr_t need, dmheap_word owner)
+                                                   uintptr_t need, dmheap_word tags)
 {
     struct dmheap_block* block = ctx_block(ctx, (uintptr_t)ctx->bin[size_class]);
     if (DMHEAP_UNLIKELY(block->header != (dmheap_word)need) ||
@@ -358,7 +361,7 @@ static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintp
         return heap_suspect(ctx, size_class);
     }
     block_at(block, need)->header &= ~BLOCK_PREV_FREE;
-    heap_claim(ctx, block, need, owner);
+    heap_claim(ctx, block, need, tags);
     return block;
 }
 
@@ -384,36 +387,36 @@ static inline struct dmheap_block* heap_detach_first(struct dmheap_ctx* ctx, uin
 
 /* From a larger class, where all blocks are large enough; else from the untouched end. */
 static inline struct dmheap_block* heap_take_larger(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                    uintptr_t need, dmheap_word owner)
+                                                    uintptr_t need, dmheap_word tags)
 {
     size_class = index_find_above(ctx, size_class);
     if (size_class == INDEX_NONE) {
-        return heap_take_top(ctx, need, 1, owner);
+        return heap_take_top(ctx, need, 1, tags);
     }
     uintptr_t size;
     struct dmheap_block* block = heap_detach_first(ctx, size_class, need, &size);
     if (DMHEAP_LIKELY(block != NULL)) {
-        heap_cut(ctx, block, size, need, owner);
+        heap_cut(ctx, block, size, need, tags);
     }
     return block;
 }
 
 /* Where the exact class has no block, or there is none. NULL as for heap_take. */
 static inline struct dmheap_block* heap_take_rest(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                  uintptr_t need, dmheap_word owner)
+                                                  uintptr_t need, dmheap_word tags)
 {
     if (size_class >= INDEX_EXACT) {
         uintptr_t size;
         struct dmheap_block* block = heap_detach_fit(ctx, size_class, need, 1, INDEX_LOOKS, &size);
         if (block != NULL) {
-            heap_cut(ctx, block, size, need, owner);
+            heap_cut(ctx, block, size, need, tags);
             return block;
         }
         if (DMHEAP_UNLIKELY(ctx->suspect != 0)) {
             return NULL;
         }
     }
-    return heap_take_larger(ctx, size_class, need, owner);
+    return heap_take_larger(ctx, size_class, need, tags);
 }
 
 /*
@@ -421,12 +424,12 @@ static inline struct dmheap_block* heap_take_rest(struct dmheap_ctx* ctx, uintpt
  * is suspect.
  */
 static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, uintptr_t need,
-                                             dmheap_word owner)
+                                             dmheap_word tags)
 {
     const uintptr_t size_class = index_class(ctx, need);
     return size_class < INDEX_EXACT && ctx->bin[size_class] != 0
-               ? heap_take_exact(ctx, size_class, need, owner)
-               : heap_take_rest(ctx, size_class, need, owner);
+               ? heap_take_exact(ctx, size_class, need, tags)
+               : heap_take_rest(ctx, size_class, need, tags);
 }
 
 /* In an exact class there is nothing to spare for a gap: the first block is aligned, or no use. */
@@ -485,17 +488,17 @@ static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, u
 
 /* Claim `need` aligned bytes wherever they are. NULL as for heap_take. */
 static inline struct dmheap_block* heap_take_aligned(struct dmheap_ctx* ctx, uintptr_t need,
-                                                     uintptr_t alignment, dmheap_word owner)
+                                                     uintptr_t alignment, dmheap_word tags)
 {
     uintptr_t size;
     struct dmheap_block* front = heap_detach_aligned(ctx, need, alignment, &size);
     if (front == NULL) {
-        return heap_take_top(ctx, need, alignment, owner);
+        return heap_take_top(ctx, need, alignment, tags);
     }
     const uintptr_t gap = heap_gap(front, alignment);
     struct dmheap_block* block = block_at(front, gap);
-    heap_cut(ctx, block, size - gap, need, owner);
-    heap_leave_gap(ctx, front, block, gap);
+    tags |= heap_leave_gap(ctx, front, gap);
+    heap_cut(ctx, block, size - gap, need, tags);
     return block;
 }
 
@@ -511,7 +514,8 @@ static inline struct dmheap_block* heap_try_aligned(struct dmheap_ctx* ctx, size
     if (DMHEAP_UNLIKELY(need > ctx->end - ctx->first)) {
         return NULL;
     }
-    struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, owner);
+    const dmheap_word tags = block_tags(owner) | (remember ? BLOCK_ALIGNED : 0);
+    struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, tags);
     if (block != NULL && remember) {
         block_remember_alignment(block, bits_highest((dmheap_word)alignment));
     }
@@ -537,8 +541,9 @@ heap_alloc_aligned(struct dmheap_ctx* ctx, size_t alignment, size_t size, dmheap
 static inline struct dmheap_block* heap_try_alloc(struct dmheap_ctx* ctx, size_t size,
                                                   dmheap_word owner)
 {
-    return DMHEAP_LIKELY(size < ctx->request_limit) ? heap_take(ctx, heap_need(ctx, size), owner)
-                                                    : NULL;
+    return DMHEAP_LIKELY(size < ctx->request_limit)
+               ? heap_take(ctx, heap_need(ctx, size), block_tags(owner))
+               : NULL;
 }
 
 /*

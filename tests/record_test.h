@@ -66,7 +66,8 @@ static inline void expect_state(const struct state* before)
 static inline void leave(dmheap_word bytes)
 {
     const dmheap_word all = test_heap.ctx->end - test_heap.ctx->top;
-    assert_non_null(heap_take_top(test_heap.ctx, (uintptr_t)(all - bytes), 1, OWNER_NOBODY));
+    assert_non_null(
+        heap_take_top(test_heap.ctx, (uintptr_t)(all - bytes), 1, block_tags(OWNER_NOBODY)));
 }
 
 /* What a case tries to do in a heap that is nearly full; NULL if it failed. */

@@ -63,7 +63,8 @@ static dmheap_word untouched(void)
 /* A live block at the end, whatever else is free. */
 static struct dmheap_block* make_at_end(dmheap_word bytes)
 {
-    struct dmheap_block* block = heap_take_top(test_heap.ctx, (uintptr_t)bytes, 1, OWNER_NOBODY);
+    struct dmheap_block* block =
+        heap_take_top(test_heap.ctx, (uintptr_t)bytes, 1, block_tags(OWNER_NOBODY));
     assert_non_null(block);
     return block;
 }
