@@ -385,38 +385,32 @@ static inline struct dmheap_block* heap_detach_first(struct dmheap_ctx* ctx, uin
     return block;
 }
 
-/* From a larger class, where all blocks are large enough; else from the untouched end. */
-static inline struct dmheap_block* heap_take_larger(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                    uintptr_t need, dmheap_word tags)
+/*
+ * Where the exact class has no block, or there is none: from the class that the size falls in; from
+ * a larger one, where all blocks are large enough; from the untouched end. NULL as for heap_take.
+ */
+static inline struct dmheap_block* heap_take_rest(struct dmheap_ctx* ctx, uintptr_t size_class,
+                                                  uintptr_t need, dmheap_word tags)
 {
-    size_class = index_find_above(ctx, size_class);
-    if (size_class == INDEX_NONE) {
-        return heap_take_top(ctx, need, 1, tags);
-    }
+    struct dmheap_block* block = NULL;
     uintptr_t size;
-    struct dmheap_block* block = heap_detach_first(ctx, size_class, need, &size);
+    if (size_class >= INDEX_EXACT) {
+        block = heap_detach_fit(ctx, size_class, need, 1, INDEX_LOOKS, &size);
+        if (DMHEAP_UNLIKELY(block == NULL && ctx->suspect != 0)) {
+            return NULL;
+        }
+    }
+    if (block == NULL) {
+        const uintptr_t larger = index_find_above(ctx, size_class);
+        if (larger == INDEX_NONE) {
+            return heap_take_top(ctx, need, 1, tags);
+        }
+        block = heap_detach_first(ctx, larger, need, &size);
+    }
     if (DMHEAP_LIKELY(block != NULL)) {
         heap_cut(ctx, block, size, need, tags);
     }
     return block;
-}
-
-/* Where the exact class has no block, or there is none. NULL as for heap_take. */
-static inline struct dmheap_block* heap_take_rest(struct dmheap_ctx* ctx, uintptr_t size_class,
-                                                  uintptr_t need, dmheap_word tags)
-{
-    if (size_class >= INDEX_EXACT) {
-        uintptr_t size;
-        struct dmheap_block* block = heap_detach_fit(ctx, size_class, need, 1, INDEX_LOOKS, &size);
-        if (block != NULL) {
-            heap_cut(ctx, block, size, need, tags);
-            return block;
-        }
-        if (DMHEAP_UNLIKELY(ctx->suspect != 0)) {
-            return NULL;
-        }
-    }
-    return heap_take_larger(ctx, size_class, need, tags);
 }
 
 /*
