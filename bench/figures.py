@@ -282,7 +282,8 @@ def fragmentation_body(figures):
 
 # ---- firmware ------------------------------------------------------------------------
 
-KINDS = {"nine": "the nine functions, no log", "dmod": "with DMOD's interface and a log"}
+KINDS = {"nine": "-Os, the nine functions, no log", "dmod": "-Os, with DMOD's interface and a log",
+         "fast": "-O2, the nine functions, no log"}
 
 
 def size_body(figures):
@@ -369,7 +370,7 @@ def write_page(folder, picture):
                   "of the buffer with each 350 allocations. *small* has log-uniform sizes here, "
                   "other than in the tables of time and instructions.",
                   read(folder, "fragmentation-*.json"), fragmentation_body, "make fragmentation")
-    yield section("Code and stack", "Bytes at -Os of what stays in a firmware that uses all, every "
+    yield section("Code and stack", "Bytes of what stays in a firmware that uses all, every "
                   "function in a section of its own and the unused ones removed. *C library* are "
                   "functions such as memcpy, which a firmware has anyway. The stack is the deepest "
                   "way through the call graph by gcc's frames; the C library and the log are not "

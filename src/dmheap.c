@@ -270,7 +270,7 @@ static void* copy_and_finish(const struct module_move* move, unsigned epoch, con
 static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, const void* ptr,
                                              size_t size)
 {
-    struct module_move move;
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
     const unsigned epoch = epoch_now;
     if (outcome == VERDICT_MUST_MOVE) {
         outcome = module_begin_move(default_heap, ptr, size, &move);
