@@ -62,21 +62,21 @@ static unsigned size_number(size_t size)
     return size < UINT_MAX ? (unsigned)size : UINT_MAX;
 }
 
-static DMHEAP_NOINLINE void report_request(enum dmheap_verdict verdict, size_t size,
-                                           const char* module_name)
+static DMHEAP_COLD void report_request(enum dmheap_verdict verdict, size_t size,
+                                       const char* module_name)
 {
     DMHEAP_PORT_LOG_ERROR("dmheap: %u bytes for module %s: %s.\n", size_number(size),
                           name_text(module_name, verdict), reason_text(verdict));
 }
 
-static DMHEAP_NOINLINE void report_pointer(enum dmheap_verdict verdict, const char* request,
-                                           const void* ptr)
+static DMHEAP_COLD void report_pointer(enum dmheap_verdict verdict, const char* request,
+                                       const void* ptr)
 {
     DMHEAP_PORT_LOG_ERROR("dmheap: %s of %p: %s.\n", request, ptr, reason_text(verdict));
 }
 
-static DMHEAP_NOINLINE void report_module(enum dmheap_verdict verdict, const char* request,
-                                          const char* module_name)
+static DMHEAP_COLD void report_module(enum dmheap_verdict verdict, const char* request,
+                                      const char* module_name)
 {
     DMHEAP_PORT_LOG_ERROR("dmheap: %s of module %s: %s.\n", request,
                           name_text(module_name, verdict), reason_text(verdict));

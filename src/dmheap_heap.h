@@ -276,7 +276,7 @@ static inline struct dmheap_block* heap_suspect(struct dmheap_ctx* ctx, uintptr_
  * After an allocation that found nothing: was that for a class whose list is damaged? Then this
  * one is given up, and the caller tries again; once per class at most.
  */
-static DMHEAP_NOINLINE bool heap_give_up(struct dmheap_ctx* ctx)
+static DMHEAP_COLD bool heap_give_up(struct dmheap_ctx* ctx)
 {
     if (ctx->suspect == 0) {
         return false;

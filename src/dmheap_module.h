@@ -23,10 +23,9 @@ static inline struct dmheap_block* module_alloc_for(struct dmheap_ctx* ctx, size
 }
 
 /* The first allocation of an unknown name. The block comes first: without it, no record. */
-static DMHEAP_NOINLINE struct dmheap_block* module_alloc_first(struct dmheap_ctx* ctx,
-                                                               size_t alignment, size_t size,
-                                                               const char* text,
-                                                               enum dmheap_verdict* verdict)
+static DMHEAP_COLD struct dmheap_block* module_alloc_first(struct dmheap_ctx* ctx, size_t alignment,
+                                                           size_t size, const char* text,
+                                                           enum dmheap_verdict* verdict)
 {
     struct dmheap_block* block = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
     if (block == NULL) {

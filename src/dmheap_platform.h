@@ -76,11 +76,13 @@
 #if defined(__GNUC__)
 #define DMHEAP_MAY_ALIAS       __attribute__((may_alias))
 #define DMHEAP_NOINLINE        __attribute__((noinline))
+#define DMHEAP_COLD            __attribute__((noinline, cold)) /* seldom called: small, not fast */
 #define DMHEAP_LIKELY(truth)   __builtin_expect(!!(truth), 1)
 #define DMHEAP_UNLIKELY(truth) __builtin_expect(!!(truth), 0)
 #else
 #define DMHEAP_MAY_ALIAS
 #define DMHEAP_NOINLINE
+#define DMHEAP_COLD
 #define DMHEAP_LIKELY(truth)   (truth)
 #define DMHEAP_UNLIKELY(truth) (truth)
 #endif

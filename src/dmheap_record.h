@@ -442,8 +442,8 @@ static inline struct record* record_make(struct dmheap_ctx* ctx, const struct re
  * Make a record for a name that has none, with the name's reference. On failure everything is as
  * before, and *verdict says why if not for want of memory.
  */
-static DMHEAP_NOINLINE struct record* record_create(struct dmheap_ctx* ctx, const char* text,
-                                                    enum dmheap_verdict* verdict)
+static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const char* text,
+                                                enum dmheap_verdict* verdict)
 {
     const struct record_name name = record_measure(text);
     if (name.length > RECORD_NAME_MAX) {
@@ -475,7 +475,7 @@ static DMHEAP_NOINLINE struct record* record_create(struct dmheap_ctx* ctx, cons
  * whose owner was written over was freed on this module's account: then the name gets its
  * reference back, and the record stays.
  */
-static DMHEAP_NOINLINE void record_destroy(struct dmheap_ctx* ctx, struct record* record)
+static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* record)
 {
     if (record->name[0] != '\0') {
         record->references = 1;
