@@ -450,15 +450,27 @@ heap_detach_lucky(struct dmheap_ctx* ctx, uintptr_t need, uintptr_t alignment, u
     return block;
 }
 
+/*
+ * May there be a gap? Without short paths the default alignment comes the same way, for which there
+ * is none.
+ */
+static inline bool heap_may_gap(const struct dmheap_ctx* ctx, uintptr_t alignment)
+{
+    return DMHEAP_SHORT_PATHS || alignment > ctx->granule;
+}
+
 /* One so large that it serves wherever it lies. */
 static inline struct dmheap_block* heap_detach_sure(struct dmheap_ctx* ctx, uintptr_t need,
                                                     uintptr_t alignment, uintptr_t* size)
 {
-    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - (uintptr_t)ctx->granule;
+    const bool may_gap = heap_may_gap(ctx, alignment);
+    const uintptr_t granule = (uintptr_t)ctx->granule;
+    const uintptr_t worst = may_gap ? need + alignment + BLOCK_MIN_BYTES - granule : need;
     if (worst > ctx->end - ctx->first) {
         return NULL;
     }
-    const uintptr_t sure = index_find_above(ctx, index_class(ctx, worst - (uintptr_t)ctx->granule));
+    const uintptr_t below = index_class(ctx, may_gap ? worst - granule : need);
+    const uintptr_t sure = index_find_above(ctx, below);
     return sure != INDEX_NONE ? heap_detach_first(ctx, sure, worst, size) : NULL;
 }
 
@@ -471,9 +483,14 @@ static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, u
                                                        uintptr_t alignment, uintptr_t* size)
 {
     const uintptr_t own = index_class(ctx, need);
+    const bool may_gap = heap_may_gap(ctx, alignment);
+    const unsigned looks = may_gap ? 1 : INDEX_LOOKS;
     struct dmheap_block* block = heap_first_may_serve(ctx, own, alignment)
-                                     ? heap_detach_fit(ctx, own, need, alignment, 1, size)
+                                     ? heap_detach_fit(ctx, own, need, alignment, looks, size)
                                      : NULL;
+    if (block == NULL && !may_gap && own < INDEX_EXACT && ctx->bin[own] != 0) {
+        (void)heap_suspect(ctx, own); /* each of its blocks serves, if it is what it was */
+    }
     if (block == NULL) {
         block = heap_detach_sure(ctx, need, alignment, size);
     }
@@ -547,7 +564,7 @@ static inline struct dmheap_block* heap_try_alloc(struct dmheap_ctx* ctx, size_t
 static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t size,
                                               dmheap_word owner)
 {
-    if (ctx->alignment > ctx->granule) {
+    if (!DMHEAP_SHORT_PATHS || ctx->alignment > ctx->granule) {
         return heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner);
     }
     struct dmheap_block* block;
