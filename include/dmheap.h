@@ -69,7 +69,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _is_initialized, (void));
  * @return true, and one line of level INFO; true also if the module is known already, and
  *         one of level WARN instead. false without a heap, for a name of nobody or one of more than
  *         63 characters, without memory for the module's record, or with as many modules
- *         as there are ids (245, or 4085 with 8-byte headers).
+ *         as there are ids (252, or 4092 with 8-byte headers).
  *
  * Cost: constant.
  */

@@ -14,7 +14,7 @@
 #include <limits.h>
 
 /* Without a heap, this one serves: it has no memory and no pointers, so nothing is ever written. */
-static const struct dmheap_ctx no_heap = {.granule = DMHEAP_GRANULE_MAX, .granule_shift = 4};
+static const struct dmheap_ctx no_heap = {.granule_shift = 4};
 
 static struct dmheap_ctx* default_heap = (struct dmheap_ctx*)&no_heap;
 

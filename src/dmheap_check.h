@@ -139,7 +139,8 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
             (size_t)block_capacity(block_of(record)) - offsetof(struct record, name);
         CHECK(memchr(record->name, '\0', room) != NULL);
         const struct record_name name = record_measure(record->name);
-        CHECK(record_find_measured(ctx, &name) == record);
+        record_id* link;
+        CHECK(record_find_measured(ctx, &name, &link) == record && *link == id);
         *named += 1;
     }
     CHECK(ctx->hint_module != offset || (has_name && ctx->hint_id == id));
@@ -149,32 +150,49 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
     return NULL;
 }
 
-/* Each group's memory and counts, before anything in it is followed. */
-static inline const char* check_groups(const struct dmheap_ctx* ctx)
+/* One group: its memory, its free slots, and each record in it; *modules are counted on. */
+static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned number,
+                                      size_t* modules, size_t* named, size_t* module_blocks)
 {
-    const struct record_table* table = record_table(ctx);
-    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        CHECK(number == 0 ? table->group[0] == 0
-                          : table->group[number] == 0 || check_is_own(ctx, table->group[number],
-                                                                      record_group_bytes(number)));
-        const struct record_group* group = record_group(ctx, number);
-        if (group == NULL) {
-            continue;
+    const dmheap_word size = record_group_size(number);
+    CHECK(check_is_own(ctx, ctx->group[number], record_group_bytes(number)));
+    const struct record_group* group = record_group(ctx, number);
+    size_t free_slots = 0;
+    for (dmheap_word i = 0; i < size; i++) {
+        const dmheap_word id = record_group_first(number) + i;
+        const struct record* record = record_of(ctx, id);
+        CHECK((record == NULL) == record_slot_is_free(group->slot[i]));
+        if (record != NULL) {
+            const char* fault = check_record(ctx, id, record, named, module_blocks);
+            if (fault != NULL) {
+                return fault;
+            }
         }
-        CHECK(group->fresh <= record_group_size(number) && group->used <= group->fresh);
-        size_t spares = 0;
-        for (unsigned i = 0; i < group->fresh; i++) {
-            const dmheap_word slot = group->slot[i];
-            CHECK(slot == 0 || record_slot_is_spare(slot) ||
-                  check_is_own(ctx, slot, sizeof(struct record)));
-            spares += record_slot_is_spare(slot);
+        free_slots += record == NULL;
+    }
+    const size_t used = (size_t)size - free_slots;
+    CHECK(group->used == used && used != 0);
+    *modules += used;
+    dmheap_word spare = group->spare;
+    for (; free_slots != 0; free_slots--) {
+        CHECK(spare < size && record_slot_is_free(group->slot[spare]));
+        spare = record_next_of_slot(group->slot[spare], spare);
+    }
+    CHECK(spare == size);
+    return NULL;
+}
+
+/* Each record with a name in one bucket's chain, which *named counts down. */
+static inline const char* check_buckets(const struct dmheap_ctx* ctx, unsigned number,
+                                        size_t* named)
+{
+    const struct record_group* group = record_group(ctx, number);
+    const record_id* buckets = (const record_id*)&group->slot[record_group_size(number)];
+    for (unsigned i = 0; i < record_group_buckets(number); i++) {
+        for (record_id id = buckets[i]; id != 0; id = record_of(ctx, id)->next) {
+            CHECK(record_of(ctx, id) != NULL && record_group_of(id) == number && *named != 0);
+            *named -= 1;
         }
-        for (record_id spare = group->spare; spare != 0; spares--) {
-            const dmheap_word index = (dmheap_word)spare - record_group_first(number);
-            CHECK(spares != 0 && index < group->fresh && record_slot_is_spare(group->slot[index]));
-            spare = record_spare_of_slot(group->slot[index]);
-        }
-        CHECK(spares == 0);
     }
     return NULL;
 }
@@ -183,58 +201,31 @@ static inline const char* check_groups(const struct dmheap_ctx* ctx)
 static inline const char* check_modules(const struct dmheap_ctx* ctx,
                                         const struct heap_census* census)
 {
-    if (ctx->modules == 0) {
-        CHECK(ctx->hint_module == 0);
-        CHECK(census->own_blocks == 0 && census->module_blocks == 0);
-        return NULL;
-    }
-    CHECK(check_is_own(ctx, ctx->modules, (size_t)record_first_group_at() + record_group_bytes(0)));
-    const char* fault = check_groups(ctx);
-    const struct record_table* table = record_table(ctx);
-    size_t own_blocks = 1;
+    size_t groups = 0;
     size_t modules = 0;
     size_t named = 0;
     size_t module_blocks = 0;
-    bool is_hint_known = ctx->hint_module == 0;
+    const char* fault = NULL;
     for (unsigned number = 0; fault == NULL && number < RECORD_GROUPS; number++) {
-        const struct record_group* group = record_group(ctx, number);
-        if (group == NULL) {
-            continue;
+        if (ctx->group[number] != 0) {
+            groups++;
+            fault = check_group(ctx, number, &modules, &named, &module_blocks);
         }
-        size_t used = number == 0 ? (size_t)OWNER_MODULES : 0;
-        own_blocks += number != 0;
-        for (dmheap_word i = 0; fault == NULL && i < group->fresh; i++) {
-            const dmheap_word id = record_group_first(number) + i;
-            const struct record* record = record_of(ctx, id);
-            if (record != NULL) {
-                used++;
-                modules++;
-                is_hint_known |= ctx_at(ctx, ctx->hint_module) == record;
-                fault = check_record(ctx, id, record, &named, &module_blocks);
-            }
-        }
-        CHECK(fault != NULL || group->used == used);
-        CHECK(number == 0 || used != 0);
     }
     if (fault != NULL) {
         return fault;
     }
-    CHECK(is_hint_known);
-    CHECK(table->modules == modules && modules != 0);
-    CHECK(census->own_blocks == own_blocks + modules);
+    CHECK(census->own_blocks == groups + modules);
     CHECK(census->module_blocks == module_blocks);
-    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        const struct record_group* group = record_group(ctx, number);
-        const record_id* buckets =
-            group == NULL ? NULL : (const record_id*)&group->slot[record_group_size(number)];
-        for (unsigned i = 0; group != NULL && i < record_group_size(number); i++) {
-            for (record_id id = buckets[i]; id != 0; id = record_of(ctx, id)->next) {
-                CHECK(record_of(ctx, id) != NULL && record_group_of(id) == number && named-- != 0);
-            }
+    CHECK(ctx->hint_module == 0 ||
+          ctx_at(ctx, ctx->hint_module) == (const void*)record_of(ctx, ctx->hint_id));
+    for (unsigned number = 0; fault == NULL && number < RECORD_GROUPS; number++) {
+        if (ctx->group[number] != 0) {
+            fault = check_buckets(ctx, number, &named);
         }
     }
-    CHECK(named == 0);
-    return NULL;
+    CHECK(fault != NULL || named == 0);
+    return fault;
 }
 
 /*

@@ -35,6 +35,9 @@ struct DMHEAP_MAY_ALIAS dmheap_block {
     dmheap_word prev;
 };
 
+/* Groups of modules, each for four times as many as the one before. */
+#define DMHEAP_MODULE_GROUPS (DMHEAP_HEADER_BYTES == 4 ? 3U : 5U)
+
 /* Rows of 32 size classes each; enough for the largest heap of either header width. */
 #define DMHEAP_INDEX_ROWS (DMHEAP_HEADER_BYTES == 4 ? 6U : 14U)
 
@@ -42,7 +45,6 @@ struct dmheap_ctx {
     dmheap_word size_mask;     /* of a header: the bits that are the block's size */
     dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
     dmheap_word round;         /* what to add to a request before size_mask rounds it up */
-    dmheap_word granule;       /* bytes, a power of two */
     dmheap_word granule_shift; /* log2(granule) */
     dmheap_word granules;      /* end of the heap, in granules: bound of every pointer's index */
     dmheap_word live;          /* the live map: one bit per granule */
@@ -50,13 +52,14 @@ struct dmheap_ctx {
     dmheap_word top;           /* where the untouched end begins; no header stands here */
     dmheap_word end;           /* top == end: nothing untouched is left; one word follows */
     dmheap_word alignment;     /* default alignment of payloads, at least a granule */
-    dmheap_word modules;       /* the module table, none before the first module */
-    dmheap_word suspect;       /* not 0: a class whose list was found damaged just now */
-    dmheap_word damage;        /* not 0: a free list was given up, and nobody was told yet */
-    dmheap_word hint_module;   /* the record found last, 0: none ... */
-    dmheap_word hint_id;       /* ... its id, or no module's ... */
-    uint32_t hint_name;        /* ... and the low bits of the name pointer it was found by */
-    uint32_t rows;             /* bit r is set while row[r] is not 0; none for row 0 */
+    dmheap_word group[DMHEAP_MODULE_GROUPS]; /* the groups of modules, 0: none */
+    dmheap_word hint_module;                 /* the record found last, 0: none ... */
+    uint32_t hint_id;                        /* ... its id, or no module's ... */
+    uint32_t hint_name;              /* ... and the low bits of the name pointer it was found by */
+    uint32_t suspect;                /* not 0: a class whose list was found damaged just now */
+    uint32_t damage;                 /* not 0: a free list was given up, and nobody was told yet */
+    uint32_t granule;                /* bytes, a power of two */
+    uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     dmheap_word bin[];               /* the first free block of each class */
 };

@@ -151,7 +151,7 @@ static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
     memset(ctx, 0, (size_t)(plan->live + plan->live_bytes));
     ctx->size_mask = BLOCK_SIZE_MASK & (0 - plan->granule);
     ctx->round = DMHEAP_WORD_BYTES + plan->granule - 1;
-    ctx->granule = plan->granule;
+    ctx->granule = (uint32_t)plan->granule;
     ctx->granule_shift = heap_shift(plan->granule);
     ctx->granules = (plan->end + DMHEAP_WORD_BYTES) >> (unsigned)ctx->granule_shift;
     ctx->live = plan->live;
@@ -159,7 +159,7 @@ static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
     ctx->top = plan->first;
     ctx->end = plan->end;
     ctx->alignment = plan->alignment;
-    ctx->hint_id = OWNER_NOBODY;
+    ctx->hint_id = (uint32_t)OWNER_NOBODY;
     if (plan->alignment == plan->granule) {
         ctx->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
     }
@@ -268,7 +268,7 @@ static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, 
 /* Note that a class's list is damaged. NULL, for it serves nobody now. */
 static inline struct dmheap_block* heap_suspect(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    ctx->suspect = (dmheap_word)size_class;
+    ctx->suspect = (uint32_t)size_class;
     return NULL;
 }
 

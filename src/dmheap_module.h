@@ -318,8 +318,10 @@ static inline enum dmheap_verdict module_rename(struct dmheap_ctx* ctx, const ch
     if (name.length > RECORD_NAME_MAX) {
         return VERDICT_BAD_NAME;
     }
-    if (record_find_measured(ctx, &name) != NULL) {
-        return strcmp(old_text, new_text) == 0 ? VERDICT_OK : VERDICT_NAME_TAKEN;
+    record_id* link;
+    const struct record* holder = record_find_measured(ctx, &name, &link);
+    if (holder != NULL) {
+        return holder == record ? VERDICT_OK : VERDICT_NAME_TAKEN;
     }
     struct record* renamed = record_make(ctx, &name);
     if (renamed == NULL) {

@@ -9,8 +9,8 @@
  * Build settings (define on the command line, the same for every object that
  * includes a private header):
  *   DMHEAP_HEADER_BYTES   4 (default) or 8: bytes in front of every block.
- *                         4: heaps to 16 MiB, 245 modules.
- *                         8: heaps as large as the address space allows, 4085 modules.
+ *                         4: heaps to 16 MiB, 252 modules.
+ *                         8: heaps as large as the address space allows, 4092 modules.
  *   DMHEAP_PORT_HEADER    a port header, in quotes; default ports/posix where
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.

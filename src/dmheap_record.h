@@ -2,20 +2,20 @@
 /*
  * Records: from a module's name to its id, and from an id to how much refers to it.
  *
- *   ctx->modules -> [ table | first group ]      group: [ slot | slot | ... | buckets ]
- *                                                          |
- *                                                          v
- *                                                 [ references | id | next | name ]
+ *   ctx->group[] -> [ used | spare | slot | slot | ... | buckets ]
+ *                                      |
+ *                                      v
+ *                             [ references | id | next | name ]
  *
  * By its id a record is found through a group's slot, by its name through one of a group's hash
- * buckets. Groups double (8, 16, 32 ... ids): few modules cost little, many stay few to a
- * bucket, and no record ever moves. Table, groups and records are blocks of the heap itself, made
+ * buckets. Groups quadruple (12, 48, 192 ... ids): few modules cost little, many stay few to a
+ * bucket, and no record ever moves. Groups and records are blocks of the heap itself, made
  * with the first module that needs them and given back with the last: what a module's loading
  * took, its unloading returns.
  *
  * Knows: names and ids. Does not know: what a reference stands for, locks, logs.
- * Always holds: a record lives while its count of references is not 0, and so does its id. An
- * offset read from a table, which an overrun may have hit, is followed only where the live map
+ * Always holds: a record lives while its count of references is not 0, and so does its id. What
+ * an overrun may have hit - a group, and the offsets in it - is followed only where the live map
  * and the owner say that a block of the heap's own starts there.
  * Cost: by id constant; by name the name's length and, by expectation, one or two comparisons.
  */
@@ -27,12 +27,10 @@
 /* The longest name; a longer one is refused, so that no two are ever confused. */
 #define RECORD_NAME_MAX 63U
 
-#define RECORD_GROUP_LOG2 3U /* ids in the first group */
-#define RECORD_GROUP      (1U << RECORD_GROUP_LOG2)
-#define RECORD_GROUPS     (BLOCK_OWNER_BITS - RECORD_GROUP_LOG2)
-#define RECORD_IDS        (OWNER_COUNT - RECORD_GROUP) /* all groups together */
+#define RECORD_GROUPS DMHEAP_MODULE_GROUPS
+#define RECORD_IDS    (OWNER_COUNT - 1) /* ids from OWNER_MODULES on to this one are modules' */
 
-DMHEAP_STATIC_ASSERT(RECORD_IDS - OWNER_MODULES == (DMHEAP_HEADER_BYTES == 4 ? 245 : 4085),
+DMHEAP_STATIC_ASSERT(RECORD_IDS - OWNER_MODULES == (DMHEAP_HEADER_BYTES == 4 ? 252 : 4092),
                      as_many_modules_as_the_manual_says);
 
 #if DMHEAP_HEADER_BYTES == 4
@@ -51,14 +49,8 @@ struct record {
 
 struct record_group {
     record_id used;     /* ids in use */
-    record_id fresh;    /* slots from here on were never used */
-    record_id spare;    /* an id used before and free again, 0: none; its slot names the next */
-    dmheap_word slot[]; /* one per id; behind them a bucket per id */
-};
-
-struct record_table {
-    record_id modules;
-    dmheap_word group[RECORD_GROUPS]; /* the first one stands behind the table, not in here */
+    record_id spare;    /* the first free slot; as many as there are slots: none */
+    dmheap_word slot[]; /* one per id; behind them two buckets for three ids */
 };
 
 /* A name, measured and hashed in one pass. */
@@ -92,81 +84,72 @@ static inline void* record_at(const struct dmheap_ctx* ctx, dmheap_word offset)
 
 /* ---- ids --------------------------------------------------------------------- */
 
-/* Group g has the ids from 8 * 2^g - 8 to 8 * 2^(g + 1) - 9; a wrong id leads to no group there is. */
+/* Group g has the ids from 4^(g + 1) - 1 to 4^(g + 2) - 2; a wrong id leads to no group there is. */
 static inline unsigned record_group_of(dmheap_word id)
 {
-    return bits_highest_32((uint32_t)id + RECORD_GROUP) - RECORD_GROUP_LOG2;
+    return bits_highest_32((uint32_t)id + 1) / 2 - 1;
 }
 
 static inline dmheap_word record_group_first(unsigned number)
 {
-    return ((dmheap_word)RECORD_GROUP << number) - RECORD_GROUP;
+    return ((dmheap_word)4 << 2 * number) - 1;
 }
 
 static inline unsigned record_group_size(unsigned number)
 {
-    return RECORD_GROUP << number;
+    return 12U << 2 * number;
+}
+
+static inline unsigned record_group_buckets(unsigned number)
+{
+    return 8U << 2 * number;
 }
 
 /* Bytes of a group's payload. */
 static inline size_t record_group_bytes(unsigned number)
 {
-    return offsetof(struct record_group, slot) +
-           record_group_size(number) * (sizeof(dmheap_word) + sizeof(record_id));
+    return offsetof(struct record_group, slot) + record_group_size(number) * sizeof(dmheap_word) +
+           record_group_buckets(number) * sizeof(record_id);
 }
 
-/* Where the first group begins behind the table. */
-static inline dmheap_word record_first_group_at(void)
-{
-    return (dmheap_word)bits_round_up(sizeof(struct record_table), sizeof(dmheap_word));
-}
-
-static inline struct record_table* record_table(const struct dmheap_ctx* ctx)
-{
-    return (struct record_table*)ctx_at(ctx, ctx->modules);
-}
-
-/* A group, or NULL where there is none of its size. */
+/* A group, or NULL where there is none of that number: whoever writes into it asks for it so. */
 static inline struct record_group* record_group(const struct dmheap_ctx* ctx, unsigned number)
 {
-    if (ctx->modules == 0 || number >= RECORD_GROUPS) {
-        return NULL;
-    }
-    if (number == 0) {
-        return (struct record_group*)ctx_at(ctx, ctx->modules + record_first_group_at());
-    }
-    const dmheap_word offset = record_table(ctx)->group[number];
-    void* group = record_at(ctx, offset);
-    return group != NULL && ctx->end - offset >= record_group_bytes(number) ? group : NULL;
+    return number < RECORD_GROUPS ? (struct record_group*)record_at(ctx, ctx->group[number]) : NULL;
 }
 
-/* A slot is an offset, which is even, or tells which id is spare next, and is odd. */
-static inline bool record_slot_is_spare(dmheap_word slot)
+/*
+ * A slot is an offset, which is even, or free: then it names the next free one, and is odd; 0 was
+ * never used, and nor were those behind it.
+ */
+static inline bool record_slot_is_free(dmheap_word slot)
 {
-    return (slot & 1) != 0;
+    return slot == 0 || (slot & 1) != 0;
 }
 
-static inline dmheap_word record_slot_of_spare(record_id next)
+static inline dmheap_word record_slot_of_next(dmheap_word next)
 {
-    return (dmheap_word)next << 1 | 1;
+    return next << 1 | 1;
 }
 
-static inline record_id record_spare_of_slot(dmheap_word slot)
+static inline dmheap_word record_next_of_slot(dmheap_word slot, dmheap_word index)
 {
-    return (record_id)(slot >> 1);
+    return slot != 0 ? slot >> 1 : index + 1;
 }
 
-/* The record of an id, or NULL where no module has it - a header may have been written over. */
+/*
+ * The record of an id, or NULL where no module has it - a header may have been written over. Its
+ * group needs no proof, for what stands in the slot is proven.
+ */
 static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word id)
 {
     const unsigned number = record_group_of(id);
-    const struct record_group* group = record_group(ctx, number);
-    const dmheap_word index = id - record_group_first(number);
-    if (id < OWNER_MODULES || group == NULL || index >= group->fresh ||
-        record_slot_is_spare(group->slot[index])) {
+    if (number >= RECORD_GROUPS || ctx->group[number] == 0) {
         return NULL;
     }
-    struct record* record = (struct record*)record_at(ctx, group->slot[index]);
+    const struct record_group* group = (const struct record_group*)ctx_at(ctx, ctx->group[number]);
+    struct record* record =
+        (struct record*)record_at(ctx, group->slot[id - record_group_first(number)]);
     return record != NULL && record->id == id ? record : NULL;
 }
 
@@ -175,120 +158,6 @@ static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmhe
 {
     return DMHEAP_LIKELY(id == ctx->hint_id) ? (struct record*)ctx_at(ctx, ctx->hint_module)
                                              : record_of(ctx, id);
-}
-
-/* ---- table and groups -------------------------------------------------------- */
-
-/* Begin a group at `group`; slots are not cleared, for `fresh` tells which ones count. */
-static inline void record_clear_group(struct record_group* group, unsigned number)
-{
-    group->used = 0;
-    group->fresh = 0;
-    group->spare = 0;
-    memset(&group->slot[record_group_size(number)], 0,
-           record_group_size(number) * sizeof(record_id));
-}
-
-/* Make the table, with the first group behind it; ids below OWNER_MODULES are taken. */
-static inline bool record_make_table(struct dmheap_ctx* ctx)
-{
-    void* payload = record_alloc(ctx, (size_t)record_first_group_at() + record_group_bytes(0));
-    if (payload == NULL) {
-        return false;
-    }
-    memset(payload, 0, sizeof(struct record_table));
-    ctx->modules = (dmheap_word)ctx_offset(ctx, payload);
-    struct record_group* first = record_group(ctx, 0);
-    record_clear_group(first, 0);
-    first->used = (record_id)OWNER_MODULES;
-    first->fresh = (record_id)OWNER_MODULES;
-    memset(first->slot, 0, (size_t)OWNER_MODULES * sizeof(first->slot[0]));
-    return true;
-}
-
-static inline bool record_make_group(struct dmheap_ctx* ctx, unsigned number)
-{
-    struct record_group* group =
-        (struct record_group*)record_alloc(ctx, record_group_bytes(number));
-    if (group == NULL) {
-        return false;
-    }
-    record_clear_group(group, number);
-    record_table(ctx)->group[number] = (dmheap_word)ctx_offset(ctx, group);
-    return true;
-}
-
-/* Give back a group without ids, and the table when no module is left. */
-static inline void record_tidy(struct dmheap_ctx* ctx, unsigned number)
-{
-    struct record_table* table = record_table(ctx);
-    const struct record_group* group = record_group(ctx, number);
-    if (number != 0 && group != NULL && group->used == 0) {
-        table->group[number] = 0;
-        (void)record_free(ctx, group);
-    }
-    if (table->modules == 0) {
-        ctx->modules = 0;
-        (void)record_free(ctx, table);
-    }
-}
-
-/* The first group with a free id, made where it is missing; RECORD_GROUPS: there is none. */
-static inline unsigned record_find_room(struct dmheap_ctx* ctx, enum dmheap_verdict* verdict)
-{
-    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        const struct record_group* group = record_group(ctx, number);
-        if (group == NULL) {
-            return record_make_group(ctx, number) ? number : RECORD_GROUPS;
-        }
-        if (group->used < record_group_size(number)) {
-            return number;
-        }
-    }
-    *verdict = VERDICT_NO_ID;
-    return RECORD_GROUPS;
-}
-
-/*
- * Take an id of a group for `record`: a spare one, else a fresh one. False: the group's counts
- * were written over.
- */
-static inline bool record_assign_id(struct dmheap_ctx* ctx, unsigned number, struct record* record)
-{
-    struct record_group* group = record_group(ctx, number);
-    if (group == NULL) {
-        return false;
-    }
-    const dmheap_word first = record_group_first(number);
-    const dmheap_word spare = (dmheap_word)group->spare - first;
-    dmheap_word index = group->fresh;
-    if (group->spare != 0 && spare < record_group_size(number) && spare < group->fresh &&
-        record_slot_is_spare(group->slot[spare])) {
-        index = spare;
-        group->spare = record_spare_of_slot(group->slot[spare]);
-    } else if (index < record_group_size(number) && first + index >= OWNER_MODULES) {
-        group->fresh++;
-    } else {
-        return false;
-    }
-    record->id = (record_id)(first + index);
-    group->slot[index] = (dmheap_word)ctx_offset(ctx, record);
-    group->used++;
-    record_table(ctx)->modules++;
-    return true;
-}
-
-static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
-{
-    const unsigned number = record_group_of(id);
-    struct record_group* group = record_group(ctx, number);
-    if (group != NULL) {
-        group->slot[id - record_group_first(number)] = record_slot_of_spare(group->spare);
-        group->spare = id;
-        group->used--;
-        record_table(ctx)->modules--;
-        record_tidy(ctx, number);
-    }
 }
 
 /* ---- names ------------------------------------------------------------------- */
@@ -314,35 +183,7 @@ static inline struct record_name record_measure(const char* text)
 static inline record_id* record_bucket(struct record_group* group, unsigned number, uint32_t hash)
 {
     record_id* const buckets = (record_id*)&group->slot[record_group_size(number)];
-    return &buckets[hash >> (32 - RECORD_GROUP_LOG2 - number)];
-}
-
-static inline struct record* record_find_in(const struct dmheap_ctx* ctx, unsigned number,
-                                            const struct record_name* name)
-{
-    struct record_group* group = record_group(ctx, number);
-    if (group == NULL) {
-        return NULL;
-    }
-    /* The last one's `next` is 0, which has no record; a chain written over ends as well. */
-    unsigned left = record_group_size(number);
-    struct record* record = record_of(ctx, *record_bucket(group, number, name->hash));
-    while (record != NULL && strcmp(record->name, name->text) != 0) {
-        record = --left != 0 ? record_of(ctx, record->next) : NULL;
-    }
-    return record;
-}
-
-static inline struct record* record_find_measured(const struct dmheap_ctx* ctx,
-                                                  const struct record_name* name)
-{
-    struct record* record = NULL;
-    if (name->length <= RECORD_NAME_MAX) {
-        for (unsigned number = 0; number < RECORD_GROUPS && record == NULL; number++) {
-            record = record_find_in(ctx, number, name);
-        }
-    }
-    return record;
+    return &buckets[hash >> (29 - 2 * number)];
 }
 
 /* strcmp would do; for names as short as these a call costs as much as the comparison. */
@@ -357,6 +198,32 @@ static inline bool record_is_named(const struct record* record, const char* text
         text++;
     }
     return false;
+}
+
+/*
+ * The record of a name, or NULL. *link is what leads to it: a bucket, or `next` of another one in
+ * the bucket.
+ */
+static inline struct record* record_find_measured(const struct dmheap_ctx* ctx,
+                                                  const struct record_name* name, record_id** link)
+{
+    for (unsigned number = 0; number < RECORD_GROUPS && name->length <= RECORD_NAME_MAX; number++) {
+        struct record_group* group = record_group(ctx, number);
+        if (group == NULL) {
+            continue;
+        }
+        *link = record_bucket(group, number, name->hash);
+        /* The last one's `next` is 0, which has no record; a chain written over ends as well. */
+        struct record* record = record_of(ctx, **link);
+        for (unsigned left = record_group_size(number); record != NULL && left != 0; left--) {
+            if (record_is_named(record, name->text)) {
+                return record;
+            }
+            *link = &record->next;
+            record = record_of(ctx, **link);
+        }
+    }
+    return NULL;
 }
 
 /*
@@ -378,7 +245,8 @@ static inline struct record* record_find(struct dmheap_ctx* ctx, const char* tex
     struct record* record = record_find_hinted(ctx, text);
     if (record == NULL || record->id != ctx->hint_id) {
         const struct record_name name = record_measure(text);
-        record = record_find_measured(ctx, &name);
+        record_id* link;
+        record = record_find_measured(ctx, &name, &link);
         if (record != NULL) {
             ctx->hint_module = (dmheap_word)ctx_offset(ctx, record);
             ctx->hint_id = record->id;
@@ -392,7 +260,7 @@ static inline struct record* record_find(struct dmheap_ctx* ctx, const char* tex
 static inline void record_forget_hint(struct dmheap_ctx* ctx)
 {
     ctx->hint_module = 0;
-    ctx->hint_id = OWNER_NOBODY;
+    ctx->hint_id = (uint32_t)OWNER_NOBODY;
 }
 
 static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)
@@ -408,16 +276,9 @@ static inline void record_link(struct dmheap_ctx* ctx, struct record* record, ui
 
 static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* record)
 {
-    const unsigned number = record_group_of(record->id);
-    const uint32_t hash = record_measure(record->name).hash;
-    struct record_group* group = record_group(ctx, number);
-    record_id* link = group != NULL ? record_bucket(group, number, hash) : NULL;
-    unsigned left = record_group_size(number);
-    while (link != NULL && *link != record->id) {
-        struct record* before = left-- != 0 ? record_of(ctx, *link) : NULL;
-        link = before != NULL ? &before->next : NULL;
-    }
-    if (link != NULL) {
+    const struct record_name name = record_measure(record->name);
+    record_id* link;
+    if (record_find_measured(ctx, &name, &link) == record) {
         *link = record->next;
     }
     record_forget_hint(ctx);
@@ -438,6 +299,60 @@ static inline struct record* record_make(struct dmheap_ctx* ctx, const struct re
     return record;
 }
 
+static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, unsigned number)
+{
+    const size_t bytes = record_group_bytes(number);
+    struct record_group* group = (struct record_group*)record_alloc(ctx, bytes);
+    if (group != NULL) {
+        memset(group, 0, bytes);
+        ctx->group[number] = (dmheap_word)ctx_offset(ctx, group);
+    }
+    return group;
+}
+
+/* Take an id for `record` from the first group that has one, made where it is missing. */
+static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
+                                  enum dmheap_verdict* verdict)
+{
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        struct record_group* group = record_group(ctx, number);
+        if (group == NULL) {
+            group = record_make_group(ctx, number);
+        }
+        if (group == NULL) {
+            return false;
+        }
+        const dmheap_word index = group->spare;
+        if (index < record_group_size(number) && record_slot_is_free(group->slot[index])) {
+            group->spare = (record_id)record_next_of_slot(group->slot[index], index);
+            group->slot[index] = (dmheap_word)ctx_offset(ctx, record);
+            group->used++;
+            record->id = (record_id)(record_group_first(number) + index);
+            return true;
+        }
+    }
+    *verdict = VERDICT_NO_ID;
+    return false;
+}
+
+/* Return an id; the last one takes its group along. */
+static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
+{
+    const unsigned number = record_group_of(id);
+    const dmheap_word index = id - record_group_first(number);
+    struct record_group* group = record_group(ctx, number);
+    if (group == NULL) {
+        return;
+    }
+    group->slot[index] = record_slot_of_next(group->spare);
+    group->spare = (record_id)index;
+    group->used--;
+    if (group->used == 0) {
+        ctx->group[number] = 0;
+        (void)record_free(ctx, group);
+    }
+}
+
 /*
  * Make a record for a name that has none, with the name's reference. On failure everything is as
  * before, and *verdict says why if not for want of memory.
@@ -450,19 +365,12 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
         *verdict = VERDICT_BAD_NAME;
         return NULL;
     }
-    if (ctx->modules == 0 && !record_make_table(ctx)) {
+    struct record* record = record_make(ctx, &name);
+    if (record == NULL) {
         return NULL;
     }
-    const unsigned number = record_find_room(ctx, verdict);
-    if (number == RECORD_GROUPS) {
-        return NULL; /* a table made just now has room, so there is none to give back */
-    }
-    struct record* record = record_make(ctx, &name);
-    if (record == NULL || !record_assign_id(ctx, number, record)) {
-        if (record != NULL) {
-            (void)record_free(ctx, record);
-        }
-        record_tidy(ctx, number);
+    if (!record_take_id(ctx, record, verdict)) {
+        (void)record_free(ctx, record);
         return NULL;
     }
     record_link(ctx, record, name.hash);

@@ -224,6 +224,16 @@ static inline bool heap_is_empty(void)
            test_heap.ctx->top == test_heap.ctx->first;
 }
 
+static inline unsigned modules(void)
+{
+    unsigned count = 0;
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        const struct record_group* group = record_group(test_heap.ctx, number);
+        count += group != NULL ? group->used : 0U;
+    }
+    return count;
+}
+
 static inline size_t heap_largest_free(void)
 {
     return heap_verify().largest_free;

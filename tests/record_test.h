@@ -9,7 +9,7 @@
 #include "heap_test.h"
 
 #define GRANULE     ((dmheap_word)DMHEAP_GRANULE_MIN)
-#define FIRST_GROUP (RECORD_GROUP - (unsigned)OWNER_MODULES) /* modules that fit in group 0 */
+#define FIRST_GROUP record_group_size(0) /* modules that fit in group 0 */
 
 static inline void open_heap(size_t size)
 {
@@ -30,11 +30,6 @@ static inline void create_many(unsigned count)
     for (unsigned i = 0; i < count; i++) {
         (void)create(numbered_name(i));
     }
-}
-
-static inline unsigned modules(void)
-{
-    return test_heap.ctx->modules == 0 ? 0 : record_table(test_heap.ctx)->modules;
 }
 
 /* What must be as before: how much of everything there is. */

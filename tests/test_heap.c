@@ -1577,7 +1577,7 @@ static void row_bit_missing(const struct whole* whole)
 
 static void suspicion_left(const struct whole* whole)
 {
-    test_heap.ctx->suspect = (dmheap_word)class_of(whole->hole);
+    test_heap.ctx->suspect = (uint32_t)class_of(whole->hole);
 }
 
 static void wrong_class(const struct whole* whole)

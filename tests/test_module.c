@@ -331,7 +331,7 @@ static void the_heaps_own_blocks_cannot_be_freed_resized_or_handed_on(void** sta
     (void)state;
     open_heap(8 * KIB);
     create_many(FIRST_GROUP + 1);
-    const void* own[] = {record_table(test_heap.ctx), record_group(test_heap.ctx, 1),
+    const void* own[] = {record_group(test_heap.ctx, 0), record_group(test_heap.ctx, 1),
                          record_find(test_heap.ctx, numbered_name(0))};
     const struct state before = state_now();
     for (size_t i = 0; i < COUNT_OF(own); i++) {
