@@ -14,10 +14,10 @@
 struct control control_of(const void* arena, size_t size, size_t alignment)
 {
     struct control control = {0, 0};
-    struct heap_plan plan;
+    struct dmheap_ctx plan;
     if (heap_lay_out(&plan, arena, size, alignment) == VERDICT_OK) {
         control.context = (size_t)plan.live;
-        control.map = (size_t)plan.live_bytes;
+        control.map = (size_t)live_map_bytes(plan.granules);
     }
     return control;
 }

@@ -99,7 +99,7 @@ static enum dmheap_verdict settle(enum dmheap_verdict verdict)
 
 bool dmheap_init(void* buffer, size_t size, size_t alignment)
 {
-    struct heap_plan plan;
+    struct dmheap_ctx plan;
     enum dmheap_verdict verdict = heap_lay_out(&plan, buffer, size, alignment);
     if (verdict == VERDICT_OK) {
         dmheap_port_lock();
@@ -118,7 +118,7 @@ bool dmheap_init(void* buffer, size_t size, size_t alignment)
             size_number(size), size_number(alignment), reason_text(verdict));
         return false;
     }
-    struct dmheap_ctx* created = heap_create(&plan);
+    struct dmheap_ctx* created = heap_create(&plan, buffer);
     dmheap_port_lock();
     default_heap = created;
     is_starting = false;

@@ -37,17 +37,6 @@ enum dmheap_verdict {
 
 /* ---- creation ---------------------------------------------------------------- */
 
-/* Where everything of a heap goes, computed before the first byte is written. */
-struct heap_plan {
-    uintptr_t base; /* the context's address */
-    dmheap_word granule;
-    dmheap_word alignment;
-    dmheap_word live;
-    dmheap_word live_bytes;
-    dmheap_word first;
-    dmheap_word end;
-};
-
 /*
  * Bytes to leave in front of `block` so that its payload is aligned: none, or enough
  * for a free block. At most alignment + BLOCK_MIN_BYTES - granule.
@@ -60,11 +49,6 @@ static inline uintptr_t heap_gap(const struct dmheap_block* block, uintptr_t ali
         return 0;
     }
     return BLOCK_MIN_BYTES + ((0 - (payload + BLOCK_MIN_BYTES)) & (alignment - 1));
-}
-
-static inline dmheap_word heap_shift(dmheap_word granule)
-{
-    return (dmheap_word)bits_highest(granule);
 }
 
 /*
@@ -99,8 +83,15 @@ static inline size_t heap_granule(size_t alignment)
     return granule < DMHEAP_GRANULE_MAX ? granule : DMHEAP_GRANULE_MAX;
 }
 
-/* Does what is laid out serve one block of the default alignment, and fit a header? */
-static inline enum dmheap_verdict heap_check_plan(const struct heap_plan* plan)
+/* Where in a buffer a heap of that granule begins. */
+static inline struct dmheap_ctx* heap_at(const void* buffer, size_t granule)
+{
+    return (struct dmheap_ctx*)bits_round_up((uintptr_t)buffer, granule);
+}
+
+/* Does what is laid out at `ctx` serve one block of the default alignment, and fit a header? */
+static inline enum dmheap_verdict heap_check_plan(const struct dmheap_ctx* plan,
+                                                  const struct dmheap_ctx* ctx)
 {
     if (plan->end < plan->first || plan->end <= plan->alignment) {
         return VERDICT_TOO_SMALL;
@@ -108,14 +99,16 @@ static inline enum dmheap_verdict heap_check_plan(const struct heap_plan* plan)
     if (plan->end - plan->first > BLOCK_SIZE_MASK) {
         return VERDICT_TOO_LARGE;
     }
-    const struct dmheap_ctx* ctx = (const struct dmheap_ctx*)plan->base;
     const uintptr_t gap =
         heap_gap(ctx_block(ctx, (uintptr_t)plan->first), (uintptr_t)plan->alignment);
     return plan->end - plan->first < gap + BLOCK_MIN_BYTES ? VERDICT_TOO_SMALL : VERDICT_OK;
 }
 
-/* Lay a heap out in `size` bytes at `buffer`: VERDICT_OK, or why there can be none. */
-static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const void* buffer,
+/*
+ * Lay a heap out in `size` bytes at `buffer`: VERDICT_OK, or why there can be none. *plan is the
+ * context as it will be, computed before the first byte of the buffer is written.
+ */
+static inline enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, const void* buffer,
                                                size_t size, size_t alignment)
 {
     const enum dmheap_verdict verdict = heap_check_buffer(buffer, size, alignment);
@@ -123,46 +116,40 @@ static inline enum dmheap_verdict heap_lay_out(struct heap_plan* plan, const voi
         return verdict;
     }
     const size_t granule = heap_granule(alignment);
-    const uintptr_t base = bits_round_up((uintptr_t)buffer, granule);
-    const size_t lost = (size_t)(base - (uintptr_t)buffer);
+    const struct dmheap_ctx* ctx = heap_at(buffer, granule);
+    const size_t lost = (size_t)((uintptr_t)ctx - (uintptr_t)buffer);
     if (size < lost + granule || alignment >= size) {
         return VERDICT_TOO_SMALL;
     }
-    const size_t usable = (size - lost) & ~(granule - 1);
-    const struct dmheap_ctx probe = {.granule_shift = heap_shift((dmheap_word)granule)};
-    plan->base = base;
-    plan->granule = (dmheap_word)granule;
+    const dmheap_word usable = (dmheap_word)((size - lost) & ~(granule - 1));
+    memset(plan, 0, sizeof(*plan));
+    plan->granule = (uint32_t)granule;
+    plan->granule_shift = bits_highest((dmheap_word)granule);
+    plan->granules = usable >> (unsigned)plan->granule_shift;
+    plan->size_mask = BLOCK_SIZE_MASK & (0 - (dmheap_word)granule);
+    plan->round = DMHEAP_WORD_BYTES + (dmheap_word)granule - 1;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
-    plan->live = (dmheap_word)bits_round_up(offsetof(struct dmheap_ctx, bin) +
-                                                (index_class(&probe, (uintptr_t)usable) + 1) *
-                                                    sizeof(dmheap_word),
-                                            sizeof(uintptr_t));
-    plan->live_bytes = live_map_bytes((dmheap_word)(usable / granule));
-    plan->first = (dmheap_word)bits_round_up(
-                      (uintptr_t)(plan->live + plan->live_bytes + DMHEAP_WORD_BYTES), granule) -
+    plan->hint_id = (uint32_t)OWNER_NOBODY;
+    const uintptr_t classes = index_class(plan, (uintptr_t)usable) + 1;
+    plan->live = (dmheap_word)bits_round_up(
+        offsetof(struct dmheap_ctx, bin) + classes * sizeof(dmheap_word), sizeof(uintptr_t));
+    const dmheap_word map_end = plan->live + live_map_bytes(plan->granules);
+    plan->first = (dmheap_word)bits_round_up((uintptr_t)(map_end + DMHEAP_WORD_BYTES), granule) -
                   DMHEAP_WORD_BYTES;
-    plan->end = (dmheap_word)usable - DMHEAP_WORD_BYTES;
-    return heap_check_plan(plan);
+    plan->top = plan->first;
+    plan->end = usable - DMHEAP_WORD_BYTES;
+    if (plan->alignment == granule) {
+        plan->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
+    }
+    return heap_check_plan(plan, ctx);
 }
 
-static inline struct dmheap_ctx* heap_create(const struct heap_plan* plan)
+/* Begin the heap that was laid out at `buffer`. */
+static inline struct dmheap_ctx* heap_create(const struct dmheap_ctx* plan, const void* buffer)
 {
-    struct dmheap_ctx* ctx = (struct dmheap_ctx*)plan->base;
-    memset(ctx, 0, (size_t)(plan->live + plan->live_bytes));
-    ctx->size_mask = BLOCK_SIZE_MASK & (0 - plan->granule);
-    ctx->round = DMHEAP_WORD_BYTES + plan->granule - 1;
-    ctx->granule = (uint32_t)plan->granule;
-    ctx->granule_shift = heap_shift(plan->granule);
-    ctx->granules = (plan->end + DMHEAP_WORD_BYTES) >> (unsigned)ctx->granule_shift;
-    ctx->live = plan->live;
-    ctx->first = plan->first;
-    ctx->top = plan->first;
-    ctx->end = plan->end;
-    ctx->alignment = plan->alignment;
-    ctx->hint_id = (uint32_t)OWNER_NOBODY;
-    if (plan->alignment == plan->granule) {
-        ctx->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
-    }
+    struct dmheap_ctx* ctx = heap_at(buffer, plan->granule);
+    memset(ctx, 0, (size_t)plan->first);
+    memcpy(ctx, plan, sizeof(*plan));
     return ctx;
 }
 

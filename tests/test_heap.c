@@ -121,33 +121,34 @@ static void expect_resize_refused(struct dmheap_block* block, size_t size)
 
 static enum dmheap_verdict lay_out(const void* buffer, size_t size, size_t alignment)
 {
-    struct heap_plan plan;
+    struct dmheap_ctx plan;
     return heap_lay_out(&plan, buffer, size, alignment);
 }
 
-static void expect_plan_fits(const struct heap_plan* plan, uintptr_t buffer, size_t size)
+static void expect_plan_fits(const struct dmheap_ctx* plan, uintptr_t buffer, size_t size)
 {
     const uintptr_t granule = (uintptr_t)plan->granule;
-    assert_true(plan->base >= buffer && plan->base - buffer < granule);
-    assert_int_equal(plan->base % granule, 0);
-    assert_true(plan->base + plan->end + WORD <= buffer + size);
-    assert_true(plan->base + plan->end + WORD + granule > buffer + size);
+    const uintptr_t base = (uintptr_t)heap_at((const void*)buffer, plan->granule);
+    assert_true(base >= buffer && base - buffer < granule);
+    assert_int_equal(base % granule, 0);
+    assert_true(base + plan->end + WORD <= buffer + size);
+    assert_true(base + plan->end + WORD + granule > buffer + size);
 
-    const struct dmheap_ctx probe = {.granule_shift = heap_shift(plan->granule)};
-    const uintptr_t classes = index_class(&probe, (uintptr_t)(plan->end - plan->first)) + 1;
+    const uintptr_t classes = index_class(plan, (uintptr_t)(plan->end - plan->first)) + 1;
+    const dmheap_word map_bytes = live_map_bytes(plan->granules);
     assert_true(plan->live >= offsetof(struct dmheap_ctx, bin) + classes * WORD);
     assert_int_equal(plan->live % 4, 0);
-    assert_true(plan->live_bytes * 8 > (plan->end + WORD) / granule);
-    assert_true(plan->first >= plan->live + plan->live_bytes);
+    assert_true(map_bytes * 8 > (plan->end + WORD) / granule);
+    assert_true(plan->first >= plan->live + map_bytes);
     assert_true(plan->first < plan->end);
     assert_int_equal((plan->first + WORD) % granule, 0);
     assert_int_equal((plan->end + WORD) % granule, 0);
 }
 
 /* All parts of an accepted heap are where they may be, and a block of the default size is. */
-static void expect_plan_serves(const struct heap_plan* plan)
+static void expect_plan_serves(const struct dmheap_ctx* plan, const void* buffer)
 {
-    struct dmheap_ctx* ctx = heap_create(plan);
+    struct dmheap_ctx* ctx = heap_create(plan, buffer);
     const struct dmheap_block* block = heap_alloc(ctx, 0, OWNER_NOBODY);
     assert_non_null(block);
     assert_true(is_aligned(block_payload(block), (size_t)plan->alignment));
@@ -164,11 +165,11 @@ static void every_heap_laid_out_fits_its_buffer_and_serves_a_block(void** state)
         for (size_t offset = 0; offset <= 17; offset += 1 + offset / 4) {
             bool was_refused = false;
             for (size_t size = 1; size <= LAYOUT_MAX; size++) {
-                struct heap_plan plan;
+                struct dmheap_ctx plan;
                 unsigned char* const start = buffer + offset;
                 if (heap_lay_out(&plan, start, size, alignment) == VERDICT_OK) {
                     expect_plan_fits(&plan, (uintptr_t)start, size);
-                    expect_plan_serves(&plan);
+                    expect_plan_serves(&plan, start);
                 } else {
                     was_refused = true;
                 }
