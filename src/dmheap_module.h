@@ -87,21 +87,34 @@ static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, s
 
 /* ---- free --------------------------------------------------------------------- */
 
-/* Free whatever is live at `ptr`, which may be any address. */
-static inline enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void* ptr)
+/* Is there a client's live block at `ptr`, which may be any address? *index and *behind as of live_find. */
+static inline enum dmheap_verdict module_find_block(const struct dmheap_ctx* ctx, const void* ptr,
+                                                    uintptr_t* index, uintptr_t* behind)
 {
-    if (!live_is(ctx, ptr)) {
+    if (!live_find(ctx, ptr, index, behind)) {
         return VERDICT_BAD_POINTER;
     }
     const dmheap_word owner = block_owner(block_of(ptr));
+    if (DMHEAP_LIKELY(owner == OWNER_NOBODY)) {
+        return VERDICT_OK;
+    }
     if (owner == OWNER_HEAP) {
         return VERDICT_BAD_POINTER;
     }
-    struct record* record = record_of(ctx, owner);
-    if (record == NULL && owner != OWNER_NOBODY) {
-        return VERDICT_DAMAGED;
+    return record_of_hinted(ctx, owner) != NULL ? VERDICT_OK : VERDICT_DAMAGED;
+}
+
+/* Free whatever is live at `ptr`, which may be any address. */
+static inline enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void* ptr)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict != VERDICT_OK) {
+        return verdict;
     }
-    const enum dmheap_verdict verdict = heap_free(ctx, ptr);
+    struct record* record = record_of(ctx, block_owner(block_of(ptr)));
+    verdict = heap_free(ctx, ptr);
     if (verdict == VERDICT_OK && record != NULL) {
         record_drop(ctx, record);
     }
@@ -143,23 +156,6 @@ static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, ui
     }
     record_drop(ctx, record);
     return true;
-}
-
-/* Is there a client's live block at `ptr`, which may be any address? *index and *behind as of live_find. */
-static inline enum dmheap_verdict module_find_block(const struct dmheap_ctx* ctx, const void* ptr,
-                                                    uintptr_t* index, uintptr_t* behind)
-{
-    if (!live_find(ctx, ptr, index, behind)) {
-        return VERDICT_BAD_POINTER;
-    }
-    const dmheap_word owner = block_owner(block_of(ptr));
-    if (DMHEAP_LIKELY(owner == OWNER_NOBODY)) {
-        return VERDICT_OK;
-    }
-    if (owner == OWNER_HEAP) {
-        return VERDICT_BAD_POINTER;
-    }
-    return record_of_hinted(ctx, owner) != NULL ? VERDICT_OK : VERDICT_DAMAGED;
 }
 
 /* ---- realloc ------------------------------------------------------------------ */
