@@ -75,28 +75,29 @@
 
 #if defined(__GNUC__)
 #define DMHEAP_MAY_ALIAS       __attribute__((may_alias))
-#define DMHEAP_NOINLINE        __attribute__((noinline))
-#define DMHEAP_COLD            __attribute__((noinline, cold)) /* seldom called: small, not fast */
 #define DMHEAP_LIKELY(truth)   __builtin_expect(!!(truth), 1)
 #define DMHEAP_UNLIKELY(truth) __builtin_expect(!!(truth), 0)
 #else
 #define DMHEAP_MAY_ALIAS
-#define DMHEAP_NOINLINE
-#define DMHEAP_COLD
 #define DMHEAP_LIKELY(truth)   (truth)
 #define DMHEAP_UNLIKELY(truth) (truth)
 #endif
 
 /*
  * Unless the compiler is to save space: the most frequent cases of malloc and free have a path of
- * their own, in functions whose calls are all inlined.
+ * their own, in functions whose calls are all inlined, but for those that stand out of line. To save
+ * space, the compiler knows best what to inline.
  */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
 #define DMHEAP_SHORT_PATHS 1
 #define DMHEAP_FLATTEN     __attribute__((flatten))
+#define DMHEAP_NOINLINE    __attribute__((noinline))
+#define DMHEAP_COLD        __attribute__((noinline, cold)) /* seldom called: small, not fast */
 #else
 #define DMHEAP_SHORT_PATHS 0
 #define DMHEAP_FLATTEN
+#define DMHEAP_NOINLINE
+#define DMHEAP_COLD
 #endif
 
 /*
