@@ -158,10 +158,12 @@ static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned num
     CHECK(check_is_own(ctx, ctx->group[number], record_group_bytes(number)));
     const struct record_group* group = record_group(ctx, number);
     size_t free_slots = 0;
+    bool is_fresh = false; /* never used, and so all behind */
     for (dmheap_word i = 0; i < size; i++) {
         const dmheap_word id = record_group_first(number) + i;
         const struct record* record = record_of(ctx, id);
-        CHECK((record == NULL) == record_slot_is_free(group->slot[i]));
+        is_fresh = is_fresh || group->slot[i] == 0;
+        CHECK((record == NULL) == (is_fresh || record_slot_is_free(group->slot[i])));
         if (record != NULL) {
             const char* fault = check_record(ctx, id, record, named, module_blocks);
             if (fault != NULL) {
@@ -174,11 +176,11 @@ static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned num
     CHECK(group->used == used && used != 0);
     *modules += used;
     dmheap_word spare = group->spare;
-    for (; free_slots != 0; free_slots--) {
-        CHECK(spare < size && record_slot_is_free(group->slot[spare]));
+    for (; spare < size && group->slot[spare] != 0; free_slots--) {
+        CHECK(free_slots != 0 && record_slot_is_free(group->slot[spare]));
         spare = record_next_of_slot(group->slot[spare], spare);
     }
-    CHECK(spare == size);
+    CHECK(size - spare == free_slots);
     return NULL;
 }
 

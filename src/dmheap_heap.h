@@ -413,17 +413,13 @@ static inline struct dmheap_block* heap_take(struct dmheap_ctx* ctx, uintptr_t n
                : heap_take_rest(ctx, size_class, need, tags);
 }
 
-/*
- * In an exact class there is nothing to spare for a gap: the first block is aligned, or no use. A
- * look into it says so as well; this is only faster.
- */
+/* In an exact class there is nothing to spare for a gap: the first block is aligned, or no use. */
 static inline bool heap_first_may_serve(const struct dmheap_ctx* ctx, uintptr_t size_class,
                                         uintptr_t alignment)
 {
     const uintptr_t first = (uintptr_t)ctx->bin[size_class];
     const uintptr_t payload = (uintptr_t)block_payload(ctx_block(ctx, first));
-    return !DMHEAP_SHORT_PATHS ||
-           (first != 0 && (size_class >= INDEX_EXACT || (payload & (alignment - 1)) == 0));
+    return first != 0 && (size_class >= INDEX_EXACT || (payload & (alignment - 1)) == 0);
 }
 
 /* With luck: one of a few blocks of the class of that size, or of the next larger one. */
@@ -441,27 +437,15 @@ heap_detach_lucky(struct dmheap_ctx* ctx, uintptr_t need, uintptr_t alignment, u
     return block;
 }
 
-/*
- * May there be a gap? Without short paths the default alignment comes the same way, for which there
- * is none.
- */
-static inline bool heap_may_gap(const struct dmheap_ctx* ctx, uintptr_t alignment)
-{
-    return DMHEAP_SHORT_PATHS || alignment > ctx->granule;
-}
-
 /* One so large that it serves wherever it lies. */
 static inline struct dmheap_block* heap_detach_sure(struct dmheap_ctx* ctx, uintptr_t need,
                                                     uintptr_t alignment, uintptr_t* size)
 {
-    const bool may_gap = heap_may_gap(ctx, alignment);
-    const uintptr_t granule = (uintptr_t)ctx->granule;
-    const uintptr_t worst = may_gap ? need + alignment + BLOCK_MIN_BYTES - granule : need;
+    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - (uintptr_t)ctx->granule;
     if (worst > ctx->end - ctx->first) {
         return NULL;
     }
-    const uintptr_t below = index_class(ctx, may_gap ? worst - granule : need);
-    const uintptr_t sure = index_find_above(ctx, below);
+    const uintptr_t sure = index_find_above(ctx, index_class(ctx, worst - (uintptr_t)ctx->granule));
     return sure != INDEX_NONE ? heap_detach_first(ctx, sure, worst, size) : NULL;
 }
 
@@ -474,14 +458,9 @@ static inline struct dmheap_block* heap_detach_aligned(struct dmheap_ctx* ctx, u
                                                        uintptr_t alignment, uintptr_t* size)
 {
     const uintptr_t own = index_class(ctx, need);
-    const bool may_gap = heap_may_gap(ctx, alignment);
-    const unsigned looks = may_gap ? 1 : INDEX_LOOKS;
     struct dmheap_block* block = heap_first_may_serve(ctx, own, alignment)
-                                     ? heap_detach_fit(ctx, own, need, alignment, looks, size)
+                                     ? heap_detach_fit(ctx, own, need, alignment, 1, size)
                                      : NULL;
-    if (block == NULL && !may_gap && own < INDEX_EXACT && ctx->bin[own] != 0) {
-        (void)heap_suspect(ctx, own); /* each of its blocks serves, if it is what it was */
-    }
     if (block == NULL) {
         block = heap_detach_sure(ctx, need, alignment, size);
     }
@@ -555,7 +534,7 @@ static inline struct dmheap_block* heap_try_alloc(struct dmheap_ctx* ctx, size_t
 static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t size,
                                               dmheap_word owner)
 {
-    if (!DMHEAP_SHORT_PATHS || ctx->alignment > ctx->granule) {
+    if (ctx->alignment > ctx->granule) {
         return heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner);
     }
     struct dmheap_block* block;

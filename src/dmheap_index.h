@@ -183,9 +183,6 @@ static inline bool index_remove(struct dmheap_ctx* ctx, const struct dmheap_bloc
 static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmheap_block* block,
                                       uintptr_t size_class)
 {
-    if (!DMHEAP_SHORT_PATHS) {
-        return index_remove(ctx, block);
-    }
     const uintptr_t before = index_bin_as_block(size_class);
     const uintptr_t next = index_link(block->next);
     if (next == 0) {

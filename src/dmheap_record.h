@@ -120,7 +120,7 @@ static inline struct record_group* record_group(const struct dmheap_ctx* ctx, un
 
 /*
  * A slot is an offset, which is even, or free: then it names the next free one, and is odd; 0 was
- * never used, and nor were those behind it.
+ * never used, and nor were those behind it, which hold anything.
  */
 static inline bool record_slot_is_free(dmheap_word slot)
 {
@@ -301,10 +301,12 @@ static inline struct record* record_make(struct dmheap_ctx* ctx, const struct re
 
 static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, unsigned number)
 {
-    const size_t bytes = record_group_bytes(number);
-    struct record_group* group = (struct record_group*)record_alloc(ctx, bytes);
+    const unsigned size = record_group_size(number);
+    struct record_group* group =
+        (struct record_group*)record_alloc(ctx, record_group_bytes(number));
     if (group != NULL) {
-        memset(group, 0, bytes);
+        memset(group, 0, offsetof(struct record_group, slot) + sizeof(group->slot[0]));
+        memset(&group->slot[size], 0, record_group_buckets(number) * sizeof(record_id));
         ctx->group[number] = (dmheap_word)ctx_offset(ctx, group);
     }
     return group;
@@ -323,8 +325,13 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
             return false;
         }
         const dmheap_word index = group->spare;
-        if (index < record_group_size(number) && record_slot_is_free(group->slot[index])) {
-            group->spare = (record_id)record_next_of_slot(group->slot[index], index);
+        const dmheap_word size = record_group_size(number);
+        if (index < size && record_slot_is_free(group->slot[index])) {
+            const dmheap_word next = record_next_of_slot(group->slot[index], index);
+            if (group->slot[index] == 0 && next < size) {
+                group->slot[next] = 0;
+            }
+            group->spare = (record_id)next;
             group->slot[index] = (dmheap_word)ctx_offset(ctx, record);
             group->used++;
             record->id = (record_id)(record_group_first(number) + index);
