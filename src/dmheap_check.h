@@ -39,7 +39,7 @@ static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap
     while (offset < ctx->top) {
         const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
         const dmheap_word size = (dmheap_word)block_size(block);
-        CHECK(size >= BLOCK_MIN_BYTES && size % ctx->granule == 0 && size <= ctx->top - offset);
+        CHECK(size >= BLOCK_MIN_BYTES && size % ctx_granule(ctx) == 0 && size <= ctx->top - offset);
         CHECK(((block->header & BLOCK_PREV_FREE) != 0) == prev_free);
         const uintptr_t start = live_index(ctx, block_payload(block));
         for (; index < start; index++) {
@@ -92,7 +92,7 @@ static inline const char* check_index(const struct dmheap_ctx* ctx,
         dmheap_word offset = size_class < classes ? ctx->bin[size_class] : 0;
         while (offset != 0) {
             CHECK(offset >= ctx->first && offset < ctx->top);
-            CHECK((offset + DMHEAP_WORD_BYTES) % ctx->granule == 0);
+            CHECK((offset + DMHEAP_WORD_BYTES) % ctx_granule(ctx) == 0);
             const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
             CHECK(block_is_free(block) && block_size(block) >= BLOCK_MIN_BYTES);
             CHECK(index_class(ctx, block_size(block)) == size_class);
@@ -240,7 +240,7 @@ static inline const char* heap_check(const struct dmheap_ctx* ctx, struct heap_c
     *census = nothing;
     CHECK(ctx->hint_module != 0 || ctx->hint_id == OWNER_NOBODY);
     CHECK(ctx->first <= ctx->top && ctx->top <= ctx->end);
-    CHECK((ctx->first + DMHEAP_WORD_BYTES) % ctx->granule == 0);
+    CHECK((ctx->first + DMHEAP_WORD_BYTES) % ctx_granule(ctx) == 0);
     const char* fault = check_blocks(ctx, census);
     if (fault == NULL) {
         fault = check_index(ctx, census);

@@ -44,6 +44,7 @@ struct DMHEAP_MAY_ALIAS dmheap_block {
 struct dmheap_ctx {
     dmheap_word size_mask;     /* of a header: the bits that are the block's size */
     dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
+    dmheap_word none_prev;     /* `prev` of offset 0, seen as a block: written to, never read */
     dmheap_word round;         /* what to add to a request before size_mask rounds it up */
     dmheap_word granule_shift; /* log2(granule) */
     dmheap_word granules;      /* end of the heap, in granules: bound of every pointer's index */
@@ -54,17 +55,24 @@ struct dmheap_ctx {
     dmheap_word alignment;     /* default alignment of payloads, at least a granule */
     dmheap_word group[DMHEAP_MODULE_GROUPS]; /* the groups of modules, 0: none */
     dmheap_word hint_module;                 /* the record found last, 0: none ... */
-    uint32_t hint_id;                        /* ... its id, or no module's ... */
+    dmheap_word hint_id;                     /* ... its id, or no module's ... */
     uint32_t hint_name;              /* ... and the low bits of the name pointer it was found by */
     uint32_t suspect;                /* not 0: a class whose list was found damaged just now */
     uint32_t damage;                 /* not 0: a free list was given up, and nobody was told yet */
-    uint32_t granule;                /* bytes, a power of two */
     uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     dmheap_word bin[];               /* the first free block of each class */
 };
 
+DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct dmheap_block, prev),
+                     none_has_a_prev);
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) % sizeof(dmheap_word) == 0, bins_are_aligned);
+
+/* Bytes, a power of two. */
+static inline uintptr_t ctx_granule(const struct dmheap_ctx* ctx)
+{
+    return (uintptr_t)1 << (unsigned)ctx->granule_shift;
+}
 
 static inline struct dmheap_block* ctx_block(const struct dmheap_ctx* ctx, uintptr_t offset)
 {

@@ -123,13 +123,12 @@ static inline enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, const vo
     }
     const dmheap_word usable = (dmheap_word)((size - lost) & ~(granule - 1));
     memset(plan, 0, sizeof(*plan));
-    plan->granule = (uint32_t)granule;
     plan->granule_shift = bits_highest((dmheap_word)granule);
     plan->granules = usable >> (unsigned)plan->granule_shift;
     plan->size_mask = BLOCK_SIZE_MASK & (0 - (dmheap_word)granule);
     plan->round = DMHEAP_WORD_BYTES + (dmheap_word)granule - 1;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
-    plan->hint_id = (uint32_t)OWNER_NOBODY;
+    plan->hint_id = OWNER_NOBODY;
     const uintptr_t classes = index_class(plan, (uintptr_t)usable) + 1;
     plan->live = (dmheap_word)bits_round_up(
         offsetof(struct dmheap_ctx, bin) + classes * sizeof(dmheap_word), sizeof(uintptr_t));
@@ -147,7 +146,7 @@ static inline enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, const vo
 /* Begin the heap that was laid out at `buffer`. */
 static inline struct dmheap_ctx* heap_create(const struct dmheap_ctx* plan, const void* buffer)
 {
-    struct dmheap_ctx* ctx = heap_at(buffer, plan->granule);
+    struct dmheap_ctx* ctx = heap_at(buffer, (size_t)ctx_granule(plan));
     memset(ctx, 0, (size_t)plan->first);
     memcpy(ctx, plan, sizeof(*plan));
     return ctx;
@@ -441,11 +440,11 @@ heap_detach_lucky(struct dmheap_ctx* ctx, uintptr_t need, uintptr_t alignment, u
 static inline struct dmheap_block* heap_detach_sure(struct dmheap_ctx* ctx, uintptr_t need,
                                                     uintptr_t alignment, uintptr_t* size)
 {
-    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - (uintptr_t)ctx->granule;
+    const uintptr_t worst = need + alignment + BLOCK_MIN_BYTES - ctx_granule(ctx);
     if (worst > ctx->end - ctx->first) {
         return NULL;
     }
-    const uintptr_t sure = index_find_above(ctx, index_class(ctx, worst - (uintptr_t)ctx->granule));
+    const uintptr_t sure = index_find_above(ctx, index_class(ctx, worst - ctx_granule(ctx)));
     return sure != INDEX_NONE ? heap_detach_first(ctx, sure, worst, size) : NULL;
 }
 
@@ -534,7 +533,7 @@ static inline struct dmheap_block* heap_try_alloc(struct dmheap_ctx* ctx, size_t
 static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t size,
                                               dmheap_word owner)
 {
-    if (ctx->alignment > ctx->granule) {
+    if (ctx->alignment > ctx_granule(ctx)) {
         return heap_alloc_aligned(ctx, (size_t)ctx->alignment, size, owner);
     }
     struct dmheap_block* block;

@@ -112,16 +112,23 @@ static inline uintptr_t index_link(dmheap_word link)
     return (uintptr_t)link & ~(uintptr_t)(sizeof(dmheap_word) - 1);
 }
 
+/*
+ * Where a processor guesses, the link of offset 0 and the bit of a class that has a block are
+ * written, too: whether a list had a block before is a branch that goes either way.
+ */
 static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size)
 {
     const uintptr_t size_class = index_class(ctx, size);
+    if (DMHEAP_GUESSES) {
+        index_mark(ctx, size_class);
+    }
     const uintptr_t before = index_bin_as_block(size_class);
     const uintptr_t self = ctx_offset(ctx, block);
     const uintptr_t next = (uintptr_t)ctx_block(ctx, before)->next;
     block->next = (dmheap_word)next;
     ctx_block(ctx, before)->next = (dmheap_word)self;
     block->prev = (dmheap_word)before;
-    if (next != 0) {
+    if (DMHEAP_GUESSES || next != 0) {
         ctx_block(ctx, next)->prev = (dmheap_word)self;
     } else {
         index_mark(ctx, size_class);
@@ -156,15 +163,24 @@ static inline bool index_is_linked(const struct dmheap_ctx* ctx, const struct dm
            (next == 0 || index_leads_on(ctx, next, self));
 }
 
+/* Has a list no block left, once the one between `prev` and `next` is unlinked? */
+static inline bool index_is_last(const struct dmheap_ctx* ctx, uintptr_t prev, uintptr_t next)
+{
+    /* One comparison for two: whatever is not 0 is a block, behind the bins and the live map. */
+    return DMHEAP_GUESSES ? (dmheap_word)(next | prev) < ctx->live
+                          : next == 0 && (dmheap_word)prev < ctx->live;
+}
+
 /* Unlink a block of which index_is_linked is true. */
 static inline void index_unlink(struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
     const uintptr_t next = index_link(block->next);
     const uintptr_t prev = index_link(block->prev);
     ctx_block(ctx, prev)->next = (dmheap_word)next;
-    if (next != 0) {
+    if (DMHEAP_GUESSES || next != 0) {
         ctx_block(ctx, next)->prev = (dmheap_word)prev;
-    } else if ((dmheap_word)prev < ctx->live) {
+    }
+    if (index_is_last(ctx, prev, next)) {
         index_unmark(ctx, index_class_of_bin(prev));
     }
 }

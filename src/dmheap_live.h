@@ -29,9 +29,19 @@ static inline void* live_address(const struct dmheap_ctx* ctx, uintptr_t index)
 /* The map's words are as wide as an address: most blocks have all their bits in one of them. */
 #define LIVE_BITS ((uintptr_t)sizeof(uintptr_t) * 8)
 
-static inline uintptr_t* live_word(const struct dmheap_ctx* ctx, uintptr_t index)
+/*
+ * A word may alias where registers are few: once it is written, the context is read again rather
+ * than kept in registers that a function would have to save.
+ */
+#if DMHEAP_GUESSES
+typedef uintptr_t DMHEAP_MAY_ALIAS live_map_word;
+#else
+typedef uintptr_t live_map_word;
+#endif
+
+static inline live_map_word* live_word(const struct dmheap_ctx* ctx, uintptr_t index)
 {
-    return (uintptr_t*)((uintptr_t)ctx + (uintptr_t)ctx->live) + index / LIVE_BITS;
+    return (live_map_word*)((uintptr_t)ctx + (uintptr_t)ctx->live) + index / LIVE_BITS;
 }
 
 static inline uintptr_t live_bit(uintptr_t index)
@@ -104,14 +114,18 @@ static inline void live_restore(struct dmheap_ctx* ctx, const void* address)
 /*
  * What the map has up to `granules` behind `index`, where `behind` is from live_take: LIVE_NEXT, or
  * 0, nothing. Anything else: a live payload in between, or the end of the heap. Where the two are
- * in different words, those are looked at.
+ * in different words, those are looked at: where a processor guesses, two always, for a short block.
  */
 static inline uintptr_t live_next(const struct dmheap_ctx* ctx, uintptr_t index, uintptr_t granules,
                                   uintptr_t behind)
 {
     const uintptr_t end = index + granules;
-    if (index % LIVE_BITS + granules < LIVE_BITS) {
+    if (!DMHEAP_GUESSES && index % LIVE_BITS + granules < LIVE_BITS) {
         return behind << (LIVE_BITS - 1 - granules);
+    }
+    if (DMHEAP_GUESSES && granules < LIVE_BITS) {
+        const uintptr_t beyond = live_word(ctx, index)[1] << 1 << (~index % LIVE_BITS);
+        return (behind | beyond) << (~granules % LIVE_BITS);
     }
     if (DMHEAP_UNLIKELY(end > ctx->granules || behind != 0)) {
         return 1;
@@ -125,10 +139,12 @@ static inline bool live_is_inside(uintptr_t next)
     return next << 1 != 0;
 }
 
-/* Bytes of a map for that many granules and a bit for the end. */
+/* Bytes of a map for that many granules, a bit for the end, and live_next's second word. */
 static inline dmheap_word live_map_bytes(dmheap_word granules)
 {
-    return (granules / (dmheap_word)LIVE_BITS + 1) * (dmheap_word)sizeof(uintptr_t);
+    const dmheap_word bits = (dmheap_word)LIVE_BITS;
+    const dmheap_word further = DMHEAP_GUESSES ? bits - 1 : 0;
+    return ((granules + further) / bits + 1) * (dmheap_word)sizeof(uintptr_t);
 }
 
 #endif

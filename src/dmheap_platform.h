@@ -40,6 +40,18 @@
 #define DMHEAP_BIT_SCAN 0
 #endif
 
+/*
+ * Where a processor guesses ahead, a branch that goes either way at random costs as much as some 50
+ * instructions. There a few such ones are left out for a little more work, unless the compiler is
+ * to save space; elsewhere they are cheaper.
+ */
+#if !defined(__OPTIMIZE_SIZE__) && \
+    (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__))
+#define DMHEAP_GUESSES 1
+#else
+#define DMHEAP_GUESSES 0
+#endif
+
 #ifndef DMHEAP_ASSERTS
 #define DMHEAP_ASSERTS 0
 #endif

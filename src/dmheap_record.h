@@ -65,7 +65,7 @@ struct record_name {
 static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size)
 {
     const struct dmheap_block* block =
-        heap_alloc_aligned(ctx, (size_t)ctx->granule, size, OWNER_HEAP);
+        heap_alloc_aligned(ctx, (size_t)ctx_granule(ctx), size, OWNER_HEAP);
     return block != NULL ? block_payload(block) : NULL;
 }
 
@@ -260,7 +260,7 @@ static inline struct record* record_find(struct dmheap_ctx* ctx, const char* tex
 static inline void record_forget_hint(struct dmheap_ctx* ctx)
 {
     ctx->hint_module = 0;
-    ctx->hint_id = (uint32_t)OWNER_NOBODY;
+    ctx->hint_id = OWNER_NOBODY;
 }
 
 static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)

@@ -41,7 +41,6 @@ static inline struct dmheap_ctx* layer_ctx_make(unsigned granule_shift, size_t g
     struct dmheap_ctx* ctx = calloc(1, bytes);
     assert_non_null(ctx);
     assert_true(bytes > LAYER_LIVE + map_bytes + 64);
-    ctx->granule = (uint8_t)(1U << granule_shift);
     ctx->granule_shift = granule_shift;
     ctx->granules = (dmheap_word)granules;
     ctx->live = (dmheap_word)LAYER_LIVE;

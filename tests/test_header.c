@@ -484,7 +484,7 @@ static size_t least_of_1024(const char* module_name)
     if (HAS_NARROW_WORDS) {
         return 512;
     }
-    return module_name == NULL ? 384 : 176;
+    return module_name == NULL ? 376 : 216;
 }
 
 static void init_of_1024_bytes_serves_nobody(void** state)

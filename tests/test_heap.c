@@ -17,7 +17,7 @@
 static void open_heap(size_t size)
 {
     heap_open(size, DMHEAP_GRANULE_MIN);
-    assert_int_equal(test_heap.ctx->granule, GRANULE);
+    assert_int_equal(ctx_granule(test_heap.ctx), GRANULE);
 }
 
 static void close_heap(void)
@@ -127,8 +127,8 @@ static enum dmheap_verdict lay_out(const void* buffer, size_t size, size_t align
 
 static void expect_plan_fits(const struct dmheap_ctx* plan, uintptr_t buffer, size_t size)
 {
-    const uintptr_t granule = (uintptr_t)plan->granule;
-    const uintptr_t base = (uintptr_t)heap_at((const void*)buffer, plan->granule);
+    const uintptr_t granule = ctx_granule(plan);
+    const uintptr_t base = (uintptr_t)heap_at((const void*)buffer, (size_t)granule);
     assert_true(base >= buffer && base - buffer < granule);
     assert_int_equal(base % granule, 0);
     assert_true(base + plan->end + WORD <= buffer + size);

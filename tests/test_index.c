@@ -33,7 +33,7 @@ static dmheap_word offset_of(const struct dmheap_ctx* ctx, const struct dmheap_b
 /* The smallest size of a class. */
 static uintptr_t size_of_class(const struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    const uintptr_t granule = (uintptr_t)ctx->granule;
+    const uintptr_t granule = ctx_granule(ctx);
     uintptr_t granules = 1;
     while (index_class(ctx, granules * granule) < size_class) {
         granules += 1 + granules / 64;
@@ -295,7 +295,7 @@ static void random_insertions_and_removals_keep_bits_and_bins_equal(void** state
             assert_true(index_remove(ctx, spot(ctx, number)));
         } else {
             const uintptr_t granules = 2 + layer_random() % (step % 3 == 0 ? 2000 : 40);
-            index_insert(ctx, spot(ctx, number), granules * (uintptr_t)ctx->granule);
+            index_insert(ctx, spot(ctx, number), granules * ctx_granule(ctx));
         }
         listed[number] = !listed[number];
         expect_bits_equal_bins(ctx);
@@ -398,7 +398,7 @@ static void scene_open(struct scene* scene)
         scene->list[2 - i] = spot(scene->ctx, i + 1);
         index_insert(scene->ctx, spot(scene->ctx, i + 1), size_of_class(scene->ctx, BIG_CLASS));
     }
-    scene->bytes = (size_t)(scene->ctx->granules * scene->ctx->granule);
+    scene->bytes = (size_t)(scene->ctx->granules * ctx_granule(scene->ctx));
     scene->before = malloc(scene->bytes);
     assert_non_null(scene->before);
 }

@@ -100,9 +100,9 @@ static struct heap_census compare(void)
 static void expect_full(size_t size, size_t alignment, unsigned name, size_t largest)
 {
     expect_error();
-    size_t need = size + WORD + 2 * (size_t)test_heap.ctx->granule + (size_t)BLOCK_MIN_BYTES;
+    size_t need = size + WORD + 2 * (size_t)ctx_granule(test_heap.ctx) + (size_t)BLOCK_MIN_BYTES;
     alignment = alignment < model.alignment ? model.alignment : alignment;
-    if (alignment > (size_t)test_heap.ctx->granule) {
+    if (alignment > (size_t)ctx_granule(test_heap.ctx)) {
         need += alignment + (size_t)BLOCK_MIN_BYTES + 1;
     }
     if (model.known[name]) {

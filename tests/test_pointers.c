@@ -222,7 +222,7 @@ static void forged_tags_inside_a_live_block(void** state)
 {
     (void)state;
     heap_open(4 * KIB, 8);
-    const size_t granule = (size_t)test_heap.ctx->granule;
+    const size_t granule = (size_t)ctx_granule(test_heap.ctx);
     (void)dmheap_malloc(10, "sensor");
     unsigned char* host = dmheap_malloc(512, NULL);
     void* wall = dmheap_malloc(10, NULL);
