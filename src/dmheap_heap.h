@@ -759,7 +759,7 @@ static DMHEAP_NOINLINE void heap_turn(struct dmheap_ctx* ctx, const struct dmhea
 /*
  * Take a block that ends at `end` out of the live map, if it is live, so is the block there, and
  * nothing is in between. False: it is not so, and nothing has changed. The bit is turned before it is
- * known to be set: one that was not set is one too many then.
+ * known to be set: one that was not set is one too many then, unless `end` is there, too.
  */
 static inline bool heap_take_before_live(struct dmheap_ctx* ctx, const struct dmheap_block* block,
                                          const struct dmheap_block* end)
@@ -771,7 +771,7 @@ static inline bool heap_take_before_live(struct dmheap_ctx* ctx, const struct dm
     DMHEAP_ASSERT(index == live_index(ctx, block_payload(block)) && index < ctx->granules);
     *live_word(ctx, index) = bits;
     const uintptr_t next = live_next(ctx, index, granules, bits >> (index % LIVE_BITS));
-    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || block_is_free(end))) {
+    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end))) {
         heap_turn(ctx, block);
         return false;
     }

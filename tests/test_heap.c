@@ -1521,6 +1521,33 @@ static void a_damaged_size_inside_a_run_costs_that_block_only(void** state)
     }
 }
 
+/* A damaged size leads the walk to what looks like a block of the owner, but is not live. */
+static void a_sweep_takes_nothing_from_inside_a_block(void** state)
+{
+    (void)state;
+    for (dmheap_word size = 0; size < 40 * GRANULE; size += GRANULE) {
+        open_heap(4 * KIB);
+        struct dmheap_block* liar = make_for(BYSTANDER, 6 * GRANULE);
+        struct dmheap_block* inner = make_for(BYSTANDER, 20 * GRANULE);
+        (void)make_for(BYSTANDER, 10 * GRANULE);
+        (void)make_for(SWEPT, 5 * GRANULE);
+        struct dmheap_block* fake = block_at(inner, 5 * GRANULE);
+        fake->header = SWEPT << BLOCK_OWNER_SHIFT | size;
+        liar->header += 5 * GRANULE;
+        struct heap_sweep sweep = {.left = 1};
+        while (heap_sweep(test_heap.ctx, SWEPT, &sweep)) {
+        }
+        assert_int_equal(sweep.left, 0);
+        assert_true(sweep.damaged);
+        assert_int_equal(fake->header, SWEPT << BLOCK_OWNER_SHIFT | size);
+        liar->header -= 5 * GRANULE;
+        assert_int_equal(count_live(BYSTANDER), 3);
+        assert_int_equal(count_live(SWEPT), 0);
+        verify_blocks();
+        arenas_release();
+    }
+}
+
 static void a_block_without_owner_inside_a_run_costs_the_one_in_front_too(void** state)
 {
     (void)state;
@@ -2007,6 +2034,7 @@ int main(void)
         heap_case(runs_of_any_length_are_freed_whatever_is_around),
         heap_case(a_slice_leaves_the_rest_of_a_run_as_it_was),
         heap_case(a_damaged_size_inside_a_run_costs_that_block_only),
+        heap_case(a_sweep_takes_nothing_from_inside_a_block),
         heap_case(a_block_without_owner_inside_a_run_costs_the_one_in_front_too),
         heap_case(another_owner_inside_a_run_parts_it),
         heap_case(damage_behind_a_run_costs_its_last_block_only),
