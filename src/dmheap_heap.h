@@ -699,7 +699,7 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
 /* ---- the sweep --------------------------------------------------------------- */
 
 /* What one slice of a sweep may cost, in blocks passed; others count as that many. */
-#define HEAP_SWEEP_BUDGET 205
+#define HEAP_SWEEP_BUDGET 195
 #define HEAP_SWEEP_RUN    10 /* a block freed between live ones; the first of a run */
 #define HEAP_SWEEP_MORE   5  /* each further one, and the look for them */
 #define HEAP_SWEEP_JOIN   8  /* the free block in front of a run */
@@ -729,22 +729,23 @@ static inline uintptr_t heap_next_live(const struct dmheap_ctx* ctx, uintptr_t i
 }
 
 /*
- * Along the sizes in the headers, from *block to the first one of `owner`. False: there is none as
- * far as *budget, which is above 0, and the blocks go.
+ * Along the sizes in the headers, from *offset to the first block of `owner`. False: there is none as
+ * far as *budget, which is above 0, and the blocks go. (An address instead might wrap around.)
  */
-static inline bool heap_pass(const struct dmheap_ctx* ctx, struct dmheap_block** block,
-                             dmheap_word owner, int* budget)
+static inline bool heap_pass(const struct dmheap_ctx* ctx, uintptr_t* offset, dmheap_word owner,
+                             int* budget)
 {
-    const struct dmheap_block* const top = ctx_block(ctx, (uintptr_t)ctx->top);
+    const uintptr_t top = (uintptr_t)ctx->top;
     const uintptr_t mask = (uintptr_t)ctx->size_mask;
-    while (*block < top) {
-        if (block_owner(*block) == owner) {
+    while (*offset < top) {
+        const dmheap_word header = ctx_block(ctx, *offset)->header;
+        if (header >> BLOCK_OWNER_SHIFT == owner) {
             return true;
         }
         if (--*budget == 0) {
             return false;
         }
-        *block = block_at(*block, (uintptr_t)(*block)->header & mask);
+        *offset += (uintptr_t)header & mask;
     }
     return false;
 }
@@ -859,9 +860,10 @@ static inline struct dmheap_block* heap_sweep_run(struct dmheap_ctx* ctx,
 static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner,
                                             struct heap_sweep* sweep, int budget)
 {
-    struct dmheap_block* block = block_of(live_address(ctx, sweep->index));
+    uintptr_t offset = ctx_offset(ctx, block_of(live_address(ctx, sweep->index)));
     dmheap_word left = sweep->left;
-    while (heap_pass(ctx, &block, owner, &budget)) {
+    while (heap_pass(ctx, &offset, owner, &budget)) {
+        struct dmheap_block* block = ctx_block(ctx, offset);
         struct dmheap_block* end = block_at(block, heap_size(ctx, block));
         struct dmheap_block* first = heap_begin_run(ctx, block, end, &budget);
         if (DMHEAP_LIKELY(first != NULL)) {
@@ -872,14 +874,14 @@ static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word 
             left -= is_freed;
             sweep->damaged = sweep->damaged || !is_freed;
         }
-        block = end;
+        offset = ctx_offset(ctx, end);
         if (budget <= 0 || left == 0) {
             break;
         }
     }
     sweep->left = left;
-    const uintptr_t index = live_index(ctx, block_payload(block));
-    const bool leads_on = index > sweep->index && ctx_offset(ctx, block) <= ctx->top;
+    const uintptr_t index = live_index(ctx, block_payload(ctx_block(ctx, offset)));
+    const bool leads_on = index > sweep->index && offset <= ctx->top;
     sweep->index = leads_on && !sweep->careful ? index : sweep->index + 1;
     return budget;
 }
