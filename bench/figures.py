@@ -217,7 +217,10 @@ def calls_body(figures):
 
 def unregister_table(figures):
     """Per block: the mean; of the whole call: what it took. Holds of the lock: the longest."""
-    names = {"passed": "per block passed", "freed": "per block freed, above that",
+    names = {"passed": "per block passed",
+             "freed_alone": "per block freed above that, every second one",
+             "freed_at_random": "per block freed above that, any half",
+             "freed_in_runs": "per block freed above that, all of them",
              "half": "all, for every second of the blocks"}
     rows = []
     for workload, live, call in figures.points("call"):

@@ -710,9 +710,12 @@ static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmh
 /* ---- the sweep --------------------------------------------------------------- */
 
 /* What one slice of a sweep may cost, in blocks passed; others count as that many. */
-#define HEAP_SWEEP_BUDGET  190
-#define HEAP_SWEEP_RELEASE 19 /* a block freed, or refused */
-#define HEAP_SWEEP_LOOK    8  /* one looked at by way of the live map */
+#define HEAP_SWEEP_BUDGET 195
+#define HEAP_SWEEP_RUN    10 /* a block freed between live ones; the first of a run */
+#define HEAP_SWEEP_MORE   5  /* each further one, and the look for them */
+#define HEAP_SWEEP_JOIN   8  /* the free block in front of a run */
+#define HEAP_SWEEP_OTHER  44 /* a block freed beside other memory, or refused */
+#define HEAP_SWEEP_LOOK   8  /* one looked at by way of the live map */
 
 struct heap_sweep {
     uintptr_t index;  /* granule where to go on */
@@ -737,41 +740,157 @@ static inline uintptr_t heap_next_live(const struct dmheap_ctx* ctx, uintptr_t i
 }
 
 /*
- * Along the sizes in the headers, from the block at `offset` to the first one of `owner`, or as far
- * as *budget or the blocks go.
+ * Along the sizes in the headers, from *offset to the first block of `owner`. False: there is none as
+ * far as *budget, which is above 0, and the blocks go. (An address instead might wrap around.)
  */
-static inline uintptr_t heap_pass(const struct dmheap_ctx* ctx, uintptr_t offset, dmheap_word owner,
-                                  int* budget)
+static inline bool heap_pass(const struct dmheap_ctx* ctx, uintptr_t* offset, dmheap_word owner,
+                             int* budget)
 {
     const uintptr_t top = (uintptr_t)ctx->top;
-    while (offset < top && block_owner(ctx_block(ctx, offset)) != owner && --*budget > 0) {
-        offset += block_size(ctx_block(ctx, offset));
+    const uintptr_t mask = (uintptr_t)ctx->size_mask;
+    while (*offset < top) {
+        const dmheap_word header = ctx_block(ctx, *offset)->header;
+        if (header >> BLOCK_OWNER_SHIFT == owner) {
+            return true;
+        }
+        if (--*budget == 0) {
+            return false;
+        }
+        *offset += (uintptr_t)header & mask;
     }
-    return offset;
+    return false;
+}
+
+/* Turn a block's bit in the live map. */
+static DMHEAP_NOINLINE void heap_turn(struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    const uintptr_t index = live_index(ctx, block_payload(block));
+    *live_word(ctx, index) ^= live_bit(index);
 }
 
 /*
- * Free what is `owner`'s, from the live block at sweep->index on along the sizes in the headers. A
- * damaged one may lead nowhere; then the next slice goes on at the live block behind the first.
+ * Take a block that ends at `end` out of the live map, if it is live, so is the block there, and
+ * nothing is in between. False: it is not so, and nothing has changed. The bit is turned before it is
+ * known to be set: one that was not set is one too many then, unless `end` is there, too.
  */
-static DMHEAP_NOINLINE DMHEAP_FLATTEN int
-heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner, struct heap_sweep* sweep, int budget)
+static inline bool heap_take_before_live(struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                         const struct dmheap_block* end)
 {
-    uintptr_t offset = ctx_offset(ctx, block_of(live_address(ctx, sweep->index)));
-    for (;;) {
-        offset = heap_pass(ctx, offset, owner, &budget);
-        if (budget <= 0 || offset >= ctx->top) {
+    const unsigned shift = (unsigned)ctx->granule_shift;
+    const uintptr_t granules = ((uintptr_t)end - (uintptr_t)block) >> shift;
+    const uintptr_t index = (ctx_offset(ctx, block) >> shift) + 1; /* of its payload */
+    const uintptr_t bits = *live_word(ctx, index) ^ live_bit(index);
+    DMHEAP_ASSERT(index == live_index(ctx, block_payload(block)) && index < ctx->granules);
+    *live_word(ctx, index) = bits;
+    const uintptr_t next = live_next(ctx, index, granules, bits >> (index % LIVE_BITS));
+    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end))) {
+        heap_turn(ctx, block);
+        return false;
+    }
+    return true;
+}
+
+/* Unlink the free block that a live block's header announces in front of it. NULL: there is none. */
+static DMHEAP_NOINLINE struct dmheap_block* heap_detach_before(struct dmheap_ctx* ctx,
+                                                               struct dmheap_block* block)
+{
+    uintptr_t front;
+    return heap_is_free_before(ctx, block, &front) ? heap_join(ctx, block, front) : NULL;
+}
+
+/*
+ * A run is what a sweep makes one free block at once: the owner's blocks, each right behind the
+ * other, a live one behind the last, and what is free in front of the first:
+ *   [ free, perhaps ][ block ][ block ][ block ][ live ]
+ *   ^ first                                     ^ end
+ * Begin one with the block that ends at `end`. To its first byte; NULL: that block is not in front
+ * of a live one, or damaged, and nothing has changed.
+ */
+static inline struct dmheap_block* heap_begin_run(struct dmheap_ctx* ctx,
+                                                  struct dmheap_block* block,
+                                                  const struct dmheap_block* end, int* budget)
+{
+    if (!heap_take_before_live(ctx, block, end)) {
+        return NULL;
+    }
+    if (DMHEAP_LIKELY((block->header & BLOCK_PREV_FREE) == 0)) {
+        return block;
+    }
+    struct dmheap_block* first = heap_detach_before(ctx, block);
+    *budget -= HEAP_SWEEP_JOIN;
+    if (first == NULL) {
+        heap_turn(ctx, block);
+    }
+    return first;
+}
+
+/* Take up to `most` blocks of `owner` at *end into a run, which moves its end. How many. */
+static DMHEAP_NOINLINE dmheap_word heap_extend_run(struct dmheap_ctx* ctx, dmheap_word owner,
+                                                   dmheap_word most, struct dmheap_block** end)
+{
+    struct dmheap_block* block = *end;
+    dmheap_word taken = 0;
+    while (taken < most && block_owner(block) == owner) {
+        struct dmheap_block* next = block_at(block, heap_size(ctx, block));
+        if (!heap_take_before_live(ctx, block, next)) {
             break;
         }
-        const struct dmheap_block* block = ctx_block(ctx, offset);
-        offset += block_size(block); /* now: merged, it has another one */
-        budget -= HEAP_SWEEP_RELEASE;
-        if (heap_free(ctx, block_payload(block)) != VERDICT_OK) {
-            sweep->damaged = true;
-        } else if (--sweep->left == 0) {
+        block = next;
+        taken++;
+    }
+    *end = block;
+    return taken;
+}
+
+/* Free a run of one block, and with it what follows of the same owner. To its end. */
+static inline struct dmheap_block* heap_sweep_run(struct dmheap_ctx* ctx,
+                                                  struct dmheap_block* first,
+                                                  struct dmheap_block* end, dmheap_word owner,
+                                                  dmheap_word* left, int* budget)
+{
+    *left -= 1;
+    *budget -= HEAP_SWEEP_RUN;
+    if (DMHEAP_UNLIKELY(block_owner(end) == owner) && *budget > 0) {
+        const dmheap_word most = (unsigned)*budget / HEAP_SWEEP_MORE;
+        struct dmheap_block* moved = end;
+        const dmheap_word taken = heap_extend_run(ctx, owner, most < *left ? most : *left, &moved);
+        *left -= taken;
+        *budget -= (int)(taken + 1) * HEAP_SWEEP_MORE;
+        end = moved;
+    }
+    end->header |= BLOCK_PREV_FREE;
+    heap_put(ctx, first, (uintptr_t)end - (uintptr_t)first);
+    return end;
+}
+
+/*
+ * Free what is `owner`'s, from the live block at sweep->index on along the sizes in the headers: in
+ * runs, and by itself what is in front of other than live memory. A damaged one may lead nowhere;
+ * then the next slice goes on at the live block behind the first.
+ */
+static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner,
+                                            struct heap_sweep* sweep, int budget)
+{
+    uintptr_t offset = ctx_offset(ctx, block_of(live_address(ctx, sweep->index)));
+    dmheap_word left = sweep->left;
+    while (heap_pass(ctx, &offset, owner, &budget)) {
+        struct dmheap_block* block = ctx_block(ctx, offset);
+        struct dmheap_block* end = block_at(block, heap_size(ctx, block));
+        struct dmheap_block* first = heap_begin_run(ctx, block, end, &budget);
+        if (DMHEAP_LIKELY(first != NULL)) {
+            end = heap_sweep_run(ctx, first, end, owner, &left, &budget);
+        } else {
+            const bool is_freed = heap_free(ctx, block_payload(block)) == VERDICT_OK;
+            budget -= HEAP_SWEEP_OTHER;
+            left -= is_freed;
+            sweep->damaged = sweep->damaged || !is_freed;
+        }
+        offset = ctx_offset(ctx, end);
+        if (budget <= 0 || left == 0) {
             break;
         }
     }
+    sweep->left = left;
     const uintptr_t index = live_index(ctx, block_payload(ctx_block(ctx, offset)));
     const bool leads_on = index > sweep->index && offset <= ctx->top;
     sweep->index = leads_on && !sweep->careful ? index : sweep->index + 1;
@@ -779,9 +898,10 @@ heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word owner, struct heap_sweep* s
 }
 
 /*
- * Free blocks of `owner` in one slice of bounded cost; true while there may be more. Blocks
- * come and go between two slices: each finds its first block by the live map, which no merge
- * can mislead. Where blocks are missing at the end, a damaged size led past them.
+ * Free blocks of `owner` in one slice of bounded cost; true while there may be more, or where the
+ * caller has to let go of the lock before it does anything else. Blocks come and go between two
+ * slices: each finds its first block by the live map, which no merge can mislead. Where blocks are
+ * missing at the end, a damaged size led past them.
  */
 static inline bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner, struct heap_sweep* sweep)
 {
@@ -796,13 +916,13 @@ static inline bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner, struct 
                 budget -= look + share - heap_sweep_along(ctx, owner, sweep, share);
             }
         } else if (sweep->careful) {
-            return false;
+            return budget < HEAP_SWEEP_BUDGET / 2;
         } else {
             sweep->careful = true;
             sweep->index = 0;
         }
     }
-    return sweep->left != 0;
+    return sweep->left != 0 || budget < HEAP_SWEEP_BUDGET / 2;
 }
 
 #endif

@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Of the linker script: room for the heaps. */
 extern char target_arena_start[];
@@ -64,26 +65,34 @@ static bool run(const struct bench_allocator* allocator, const char* name, uint3
     return served;
 }
 
-/* Module 0 has every `step`-th of 1000 blocks of `size` bytes; unload it. */
-static bool unload(const struct bench_allocator* allocator, uint32_t step, uint32_t size)
+/*
+ * Unload module 0 from among 1000 blocks of `size` bytes. Whose each one is says a pattern of
+ * modules' numbers; what is module 2's is free by then.
+ */
+static bool unload(const struct bench_allocator* allocator, const char* pattern, uint32_t size)
 {
     static void* slot[1];
+    const size_t length = strlen(pattern);
     bool served = allocator->init(target_arena_start, 1000 * ((size_t)size + 64) + 16384);
     for (uint32_t i = 0; served && i < 1000; i++) {
-        served = allocator->allocate_for(size, i % step == 0 ? 0 : 1) != NULL;
+        served = allocator->allocate_for(size, (unsigned)(pattern[i % length] - '0')) != NULL;
     }
+    allocator->unload(2);
     const struct workload_op op = workload_make(WORKLOAD_UNLOAD, 0, 0, 0);
     return served && note(allocator, op, slot);
 }
 
 static bool unload_all(const struct bench_allocator* allocator)
 {
-    static const uint32_t steps[] = {1, 2, 3, 8, 9, 64, 65, 500};
+    static const char* const patterns[] = {
+        "0",   "01",  "011",  "01111111",    "011111111", "001",  "0001",     "00000001", "02",
+        "021", "201", "2021", "00200200001", "2002001",   "1202", "20000000", "020111",   "2100",
+    };
     static const uint32_t sizes[] = {4, 24, 100, 300, 1000};
     bool served = true;
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
-            served = unload(allocator, steps[i], sizes[k]) && served;
+            served = unload(allocator, patterns[i], sizes[k]) && served;
         }
     }
     return served;

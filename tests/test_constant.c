@@ -23,8 +23,7 @@
 #define PAGES_MAX 16U
 
 /* A slice of an unregister: the blocks passed, or fewer freed, each on a page of its own. */
-#define PAGES_OF_SLICE_MAX \
-    ((unsigned)(HEAP_SWEEP_BUDGET + HEAP_SWEEP_BUDGET / HEAP_SWEEP_RELEASE * 6))
+#define PAGES_OF_SLICE_MAX ((unsigned)(HEAP_SWEEP_BUDGET + HEAP_SWEEP_BUDGET / HEAP_SWEEP_RUN * 6))
 
 static unsigned char* area;
 static void* block[BLOCKS_MAX];
