@@ -346,11 +346,11 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
 static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
 {
     const unsigned number = record_group_of(id);
-    const dmheap_word index = id - record_group_first(number);
     struct record_group* group = record_group(ctx, number);
     if (group == NULL) {
         return;
     }
+    const dmheap_word index = id - record_group_first(number);
     group->slot[index] = record_slot_of_next(group->spare);
     group->spare = (record_id)index;
     group->used--;
