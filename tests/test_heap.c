@@ -1300,7 +1300,7 @@ static void a_sweep_goes_on_whatever_happens_between_two_slices(void** state)
                 (void)make_for(i % 9 == 4 ? BYSTANDER : SWEPT, 10 * GRANULE);
             }
             struct heap_sweep sweep = {0};
-            for (unsigned i = 0; i < slices && sweep_slice(&sweep); i++) {
+            for (unsigned i = 0; i < slices && sweep_slice(&sweep) && sweep.left != 0; i++) {
                 meddle((enum meddling)how, &sweep);
                 verify_blocks();
             }
@@ -1498,7 +1498,7 @@ static void expect_run_with_damage(const struct run* run, dmheap_word* word, dmh
  */
 static bool is_told(const struct run* run, unsigned victim, uintptr_t end)
 {
-    const uintptr_t step = LIVE_BITS * GRANULE;
+    const uintptr_t step = LIVE_BITS * (uintptr_t)GRANULE;
     const uintptr_t base = (uintptr_t)test_heap.ctx - WORD;
     const uintptr_t first = ((uintptr_t)run->block[victim] - base) / step;
     bool leads_on = false;
@@ -1520,7 +1520,8 @@ static void a_damaged_size_inside_a_run_costs_that_block_only(void** state)
         for (unsigned granules = 0; granules < 100; granules++) {
             run_open(&run, FREED_MAX + 10, LIVE, LIVE);
             dmheap_word* header = &run.block[victim]->header;
-            if (is_told(&run, victim, (uintptr_t)run.block[victim] + granules * GRANULE)) {
+            if (is_told(&run, victim,
+                        (uintptr_t)block_at(run.block[victim], (uintptr_t)(granules * GRANULE)))) {
                 expect_run_with_damage(&run, header,
                                        (*header & ~BLOCK_SIZE_MASK) | granules * GRANULE, NULL);
             } else {
