@@ -565,7 +565,7 @@ static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* block,
                              uintptr_t front, bool is_live)
 {
     struct dmheap_block* next = block_at(block, size);
-    if (is_live) {
+    if (DMHEAP_LIKELY(is_live)) {
         if (DMHEAP_UNLIKELY(block_is_free(next))) {
             return false;
         }
@@ -598,10 +598,11 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     if (DMHEAP_UNLIKELY(live_is_inside(next))) {
         return false;
     }
-    if ((block->header & BLOCK_PREV_FREE) != 0 && !heap_is_free_before(ctx, block, &front)) {
+    if (DMHEAP_UNLIKELY((block->header & BLOCK_PREV_FREE) != 0) &&
+        !heap_is_free_before(ctx, block, &front)) {
         return false;
     }
-    return heap_give(ctx, block, size, front, next == LIVE_NEXT);
+    return heap_give(ctx, block, size, front, next != 0);
 }
 
 /* Free the live block at `payload`, which may be any address. */
