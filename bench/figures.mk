@@ -42,8 +42,8 @@ memory fragmentation: %: $(B)/bench/% | $(BENCH_OUT)
 # ---- code size and stack ---------------------------------------------------------
 #
 # `make size`: what stays of the library in a firmware that uses it, by target: `nine` with the nine
-# functions and without logs, `dmod` with DMOD's memory interface and a log, both -Os; `fast` the nine
-# functions with -O2, as whatever counts or times compiles them.
+# functions and without logs, `dmod` with DMOD's memory interface and a log, both -Os; `fast` the
+# nine functions with -O2, as whatever counts or times compiles them.
 
 cortex-m0_SIZE := arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb
 cortex-m3_SIZE := arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb

@@ -151,8 +151,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _realloc, (void* ptr, size_t size, const ch
  * contradict each other or the heap's own map, which a call reads at both ends of a block.
  *
  * @param ptr         A block of this heap. NULL: nothing.
- * @param concatenate true: merge it with adjacent free memory now. false allows that to happen later;
- *                    this heap merges at once in both cases, for it costs no more.
+ * @param concatenate true: merge it with adjacent free memory now. false allows that to happen
+ *                    later; this heap merges at once in both cases, for it costs no more.
  *
  * Cost: constant.
  */

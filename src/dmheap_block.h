@@ -96,12 +96,6 @@ static inline dmheap_word block_footer_before(const struct dmheap_block* block)
     return ((const dmheap_word*)block)[-1];
 }
 
-/* Only where BLOCK_PREV_FREE says so: */
-static inline struct dmheap_block* block_prev(const struct dmheap_block* block)
-{
-    return (struct dmheap_block*)((uintptr_t)block - (uintptr_t)block_footer_before(block));
-}
-
 /* Write the tags of a free block of `size` bytes: [ size ][ .. ][ size ]. */
 static inline void block_tag_free(struct dmheap_block* block, uintptr_t size)
 {
@@ -114,19 +108,6 @@ static inline void block_tag_free(struct dmheap_block* block, uintptr_t size)
 static inline uintptr_t block_capacity(const struct dmheap_block* block)
 {
     return block_size(block) - sizeof(dmheap_word);
-}
-
-/* Where an over-aligned block keeps log2 of its alignment: its last byte. */
-static inline uint8_t* block_alignment_byte(const struct dmheap_block* block)
-{
-    return (uint8_t*)block_next(block) - 1;
-}
-
-/* exponent = log2(alignment) */
-static inline void block_remember_alignment(struct dmheap_block* block, unsigned exponent)
-{
-    DMHEAP_ASSERT((block->header & BLOCK_ALIGNED) != 0);
-    *block_alignment_byte(block) = (uint8_t)exponent;
 }
 
 #endif

@@ -113,13 +113,13 @@ static inline uintptr_t index_link(dmheap_word link)
 }
 
 /*
- * Where a processor guesses, the link of offset 0 and the bit of a class that has a block are
- * written, too: whether a list had a block before is a branch that goes either way.
+ * Whether a list had a block before is a branch that goes either way: to avoid it, the link of
+ * offset 0 and the bit of a class that has a block are written, too.
  */
 static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size)
 {
     const uintptr_t size_class = index_class(ctx, size);
-    if (DMHEAP_GUESSES) {
+    if (DMHEAP_AVOID_BRANCHES) {
         index_mark(ctx, size_class);
     }
     const uintptr_t before = index_bin_as_block(size_class);
@@ -128,7 +128,7 @@ static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* blo
     block->next = (dmheap_word)next;
     ctx_block(ctx, before)->next = (dmheap_word)self;
     block->prev = (dmheap_word)before;
-    if (DMHEAP_GUESSES || next != 0) {
+    if (DMHEAP_AVOID_BRANCHES || next != 0) {
         ctx_block(ctx, next)->prev = (dmheap_word)self;
     } else {
         index_mark(ctx, size_class);
@@ -136,9 +136,9 @@ static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* blo
 }
 
 /*
- * Does the block at offset `next`, which is not 0, name the one at `self` as the previous? It has to
- * be a block: the context has the same offsets in it, and the untouched end the links of blocks that
- * were there.
+ * Does the block at offset `next`, which is not 0, name the one at `self` as the previous? It has
+ * to be a block: the context has the same offsets in it, and the untouched end the links of blocks
+ * that were there.
  */
 static inline bool index_leads_on(const struct dmheap_ctx* ctx, uintptr_t next, uintptr_t self)
 {
@@ -154,7 +154,7 @@ static inline bool index_leads_back(const struct dmheap_ctx* ctx, uintptr_t prev
                          ctx_block(ctx, prev)->next == (dmheap_word)self);
 }
 
-/* Do both neighbours of a block in its list point back at it? Else somebody wrote over its links. */
+/* Do both neighbours in its list point back at a block? Else somebody wrote over its links. */
 static inline bool index_is_linked(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
     const uintptr_t self = ctx_offset(ctx, block);
@@ -167,8 +167,8 @@ static inline bool index_is_linked(const struct dmheap_ctx* ctx, const struct dm
 static inline bool index_is_last(const struct dmheap_ctx* ctx, uintptr_t prev, uintptr_t next)
 {
     /* One comparison for two: whatever is not 0 is a block, behind the bins and the live map. */
-    return DMHEAP_GUESSES ? (dmheap_word)(next | prev) < ctx->live
-                          : next == 0 && (dmheap_word)prev < ctx->live;
+    return DMHEAP_AVOID_BRANCHES ? (dmheap_word)(next | prev) < ctx->live
+                                 : next == 0 && (dmheap_word)prev < ctx->live;
 }
 
 /* Unlink a block of which index_is_linked is true. */
@@ -177,7 +177,7 @@ static inline void index_unlink(struct dmheap_ctx* ctx, const struct dmheap_bloc
     const uintptr_t next = index_link(block->next);
     const uintptr_t prev = index_link(block->prev);
     ctx_block(ctx, prev)->next = (dmheap_word)next;
-    if (DMHEAP_GUESSES || next != 0) {
+    if (DMHEAP_AVOID_BRANCHES || next != 0) {
         ctx_block(ctx, next)->prev = (dmheap_word)prev;
     }
     if (index_is_last(ctx, prev, next)) {

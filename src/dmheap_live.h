@@ -30,10 +30,10 @@ static inline void* live_address(const struct dmheap_ctx* ctx, uintptr_t index)
 #define LIVE_BITS ((uintptr_t)sizeof(uintptr_t) * 8)
 
 /*
- * A word may alias where registers are few: once it is written, the context is read again rather
- * than kept in registers that a function would have to save.
+ * Where live_next reads two words, a word may alias: once it is written, the context is read again
+ * rather than kept in registers that a function would have to save. Elsewhere that costs more.
  */
-#if DMHEAP_GUESSES
+#if DMHEAP_AVOID_BRANCHES
 typedef uintptr_t DMHEAP_MAY_ALIAS live_map_word;
 #else
 typedef uintptr_t live_map_word;
@@ -102,6 +102,15 @@ static inline bool live_take(struct dmheap_ctx* ctx, const void* address, uintpt
     return true;
 }
 
+/* Flip the bit at `index`. What the map has then from there on, as far as the word goes. */
+static inline uintptr_t live_flip(struct dmheap_ctx* ctx, uintptr_t index)
+{
+    DMHEAP_ASSERT(index < ctx->granules);
+    const uintptr_t bits = *live_word(ctx, index) ^ live_bit(index);
+    *live_word(ctx, index) = bits;
+    return bits >> (index % LIVE_BITS);
+}
+
 /* Undo live_take. */
 static inline void live_restore(struct dmheap_ctx* ctx, const void* address)
 {
@@ -112,18 +121,18 @@ static inline void live_restore(struct dmheap_ctx* ctx, const void* address)
 #define LIVE_NEXT (~(~(uintptr_t)0 >> 1))
 
 /*
- * What the map has up to `granules` behind `index`, where `behind` is from live_take: LIVE_NEXT, or
+ * What the map has up to `granules` behind `index`, where `behind` is from live_find: LIVE_NEXT, or
  * 0, nothing. Anything else: a live payload in between, or the end of the heap. Where the two are
- * in different words, those are looked at: where a processor guesses, two always, for a short block.
+ * in different words, those are looked at; to avoid that branch, a short block always has two.
  */
 static inline uintptr_t live_next(const struct dmheap_ctx* ctx, uintptr_t index, uintptr_t granules,
                                   uintptr_t behind)
 {
     const uintptr_t end = index + granules;
-    if (!DMHEAP_GUESSES && index % LIVE_BITS + granules < LIVE_BITS) {
+    if (!DMHEAP_AVOID_BRANCHES && index % LIVE_BITS + granules < LIVE_BITS) {
         return behind << (LIVE_BITS - 1 - granules);
     }
-    if (DMHEAP_GUESSES && granules < LIVE_BITS) {
+    if (DMHEAP_AVOID_BRANCHES && granules < LIVE_BITS) {
         const uintptr_t beyond = live_word(ctx, index)[1] << 1 << (~index % LIVE_BITS);
         return (behind | beyond) << (~granules % LIVE_BITS);
     }
@@ -139,11 +148,18 @@ static inline bool live_is_inside(uintptr_t next)
     return next << 1 != 0;
 }
 
+/* Of one with nothing inside: does something live begin right there? */
+static inline bool live_is_there(uintptr_t next)
+{
+    DMHEAP_ASSERT(!live_is_inside(next));
+    return next != 0;
+}
+
 /* Bytes of a map for that many granules, a bit for the end, and live_next's second word. */
 static inline dmheap_word live_map_bytes(dmheap_word granules)
 {
     const dmheap_word bits = (dmheap_word)LIVE_BITS;
-    const dmheap_word further = DMHEAP_GUESSES ? bits - 1 : 0;
+    const dmheap_word further = DMHEAP_AVOID_BRANCHES ? bits - 1 : 0;
     return ((granules + further) / bits + 1) * (dmheap_word)sizeof(uintptr_t);
 }
 

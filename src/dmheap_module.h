@@ -60,7 +60,7 @@ static inline struct dmheap_block* module_alloc(struct dmheap_ctx* ctx, size_t a
     return block;
 }
 
-/* The short path of nobody's allocations. NULL may also mean that this is a case for module_alloc. */
+/* The short path of nobody's allocations. NULL may also mean a case for module_alloc. */
 static inline struct dmheap_block* module_alloc_nobodys(struct dmheap_ctx* ctx, size_t size)
 {
     return heap_try_alloc(ctx, size, OWNER_NOBODY);
@@ -87,7 +87,10 @@ static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, s
 
 /* ---- free --------------------------------------------------------------------- */
 
-/* Is there a client's live block at `ptr`, which may be any address? *index and *behind as of live_find. */
+/*
+ * Is there a client's live block at `ptr`, which may be any address? *index and *behind are those
+ * of live_find.
+ */
 static inline enum dmheap_verdict module_find_block(const struct dmheap_ctx* ctx, const void* ptr,
                                                     uintptr_t* index, uintptr_t* behind)
 {
@@ -195,7 +198,7 @@ static inline enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, cons
     }
     move->from = block;
     move->owner = block_owner(block);
-    move->bytes = block_capacity(block);
+    move->bytes = heap_size(ctx, block) - sizeof(dmheap_word);
     block_set_owner(block, OWNER_HEAP);
     return VERDICT_OK;
 }

@@ -41,15 +41,15 @@
 #endif
 
 /*
- * Where a processor guesses ahead, a branch that goes either way at random costs as much as some 50
- * instructions. There a few such ones are left out for a little more work, unless the compiler is
- * to save space; elsewhere they are cheaper.
+ * Where a processor predicts branches, one mispredicted costs as much as some 50 instructions. So a
+ * few that go either way at random are replaced by a little more work there (index_insert,
+ * index_unlink, live_next); not at -Os, and not on microcontrollers, where a branch is cheaper.
  */
 #if !defined(__OPTIMIZE_SIZE__) && \
     (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__))
-#define DMHEAP_GUESSES 1
+#define DMHEAP_AVOID_BRANCHES 1
 #else
-#define DMHEAP_GUESSES 0
+#define DMHEAP_AVOID_BRANCHES 0
 #endif
 
 #ifndef DMHEAP_ASSERTS
@@ -97,8 +97,8 @@
 
 /*
  * Unless the compiler is to save space: the most frequent cases of malloc and free have a path of
- * their own, in functions whose calls are all inlined, but for those that stand out of line. To save
- * space, the compiler knows best what to inline.
+ * their own, in functions whose calls are all inlined, but for those that stand out of line. To
+ * save space, the compiler knows best what to inline.
  */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
 #define DMHEAP_SHORT_PATHS 1

@@ -14,9 +14,10 @@
  * took, its unloading returns.
  *
  * Knows: names and ids. Does not know: what a reference stands for, locks, logs.
- * Always holds: a record lives while its count of references is not 0, and so does its id. What
- * an overrun may have hit - a group, and the offsets in it - is followed only where the live map
- * and the owner say that a block of the heap's own starts there.
+ * Always holds: a record lives while its count of references is not 0, and so does its id. A record
+ * is followed only where the live map and the owner say that a block of the heap's own starts
+ * there. A group is proven so before it is written to, and may be read without that, for what is
+ * read there is proven.
  * Cost: by id constant; by name the name's length and, by expectation, one or two comparisons.
  */
 #ifndef DMHEAP_RECORD_H
@@ -27,10 +28,11 @@
 /* The longest name; a longer one is refused, so that no two are ever confused. */
 #define RECORD_NAME_MAX 63U
 
-#define RECORD_GROUPS DMHEAP_MODULE_GROUPS
-#define RECORD_IDS    (OWNER_COUNT - 1) /* ids from OWNER_MODULES on to this one are modules' */
+#define RECORD_GROUPS       DMHEAP_MODULE_GROUPS
+#define RECORD_BUCKETS_LOG2 3U /* of the first group; each further one has four times as many */
+#define RECORD_ID_END       (OWNER_COUNT - 1) /* modules' ids: from OWNER_MODULES up to there */
 
-DMHEAP_STATIC_ASSERT(RECORD_IDS - OWNER_MODULES == (DMHEAP_HEADER_BYTES == 4 ? 252 : 4092),
+DMHEAP_STATIC_ASSERT(RECORD_ID_END - OWNER_MODULES == (DMHEAP_HEADER_BYTES == 4 ? 252 : 4092),
                      as_many_modules_as_the_manual_says);
 
 #if DMHEAP_HEADER_BYTES == 4
@@ -84,7 +86,7 @@ static inline void* record_at(const struct dmheap_ctx* ctx, dmheap_word offset)
 
 /* ---- ids --------------------------------------------------------------------- */
 
-/* Group g has the ids from 4^(g + 1) - 1 to 4^(g + 2) - 2; a wrong id leads to no group there is. */
+/* Group g has the ids from 4^(g + 1) - 1 to 4^(g + 2) - 2; a wrong id leads to no group. */
 static inline unsigned record_group_of(dmheap_word id)
 {
     return bits_highest_32((uint32_t)id + 1) / 2 - 1;
@@ -102,7 +104,7 @@ static inline unsigned record_group_size(unsigned number)
 
 static inline unsigned record_group_buckets(unsigned number)
 {
-    return 8U << 2 * number;
+    return 1U << (RECORD_BUCKETS_LOG2 + 2 * number);
 }
 
 /* Bytes of a group's payload. */
@@ -153,7 +155,10 @@ static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word
     return record != NULL && record->id == id ? record : NULL;
 }
 
-/* The same of a block's owner that is not nobody; the one found last by its name is proven. */
+/*
+ * The same for an owner other than OWNER_NOBODY, which hint_id is while there is no hint. The
+ * hinted record was proven when it was found, and is forgotten before it goes.
+ */
 static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmheap_word id)
 {
     return DMHEAP_LIKELY(id == ctx->hint_id) ? (struct record*)ctx_at(ctx, ctx->hint_module)
@@ -183,7 +188,7 @@ static inline struct record_name record_measure(const char* text)
 static inline record_id* record_bucket(struct record_group* group, unsigned number, uint32_t hash)
 {
     record_id* const buckets = (record_id*)&group->slot[record_group_size(number)];
-    return &buckets[hash >> (29 - 2 * number)];
+    return &buckets[hash >> (32 - RECORD_BUCKETS_LOG2 - 2 * number)];
 }
 
 /* strcmp would do; for names as short as these a call costs as much as the comparison. */

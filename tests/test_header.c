@@ -175,6 +175,14 @@ static void a_call_that_meets_overwritten_free_memory_logs_one_error(void** stat
     open_damaged(1000);
     assert_true(dmheap_register_module("app"));
     check_log(1, 0, 1, NULL, __FILE__, __LINE__);
+    arenas_release();
+
+    open_damaged(1000);
+    assert_non_null(dmheap_aligned_alloc(16, 980, NULL));
+    expect_error();
+    assert_int_equal(test_heap.ctx->suspect, 0);
+    assert_non_null(dmheap_malloc(20, NULL));
+    expect_silence();
 }
 
 static void free_blocks_that_were_overwritten_are_lost_until_init(void** state)
@@ -524,6 +532,37 @@ static void init_of_16_mib_serves(void** state)
     dmheap_free(ptr, true);
     assert_ptr_equal(dmheap_malloc(15 * MIB, NULL), ptr);
     (void)heap_verify();
+}
+
+static void expect_no_size_near_16_mib(size_t heap_bytes, size_t alignment)
+{
+    heap_open(heap_bytes, alignment);
+    void* ptr = dmheap_malloc(100, NULL);
+    const size_t capacity = heap_capacity(ptr);
+    for (size_t size = 16 * MIB - 64; size <= 16 * MIB + 64; size++) {
+        assert_null(dmheap_malloc(size, NULL));
+        expect_error();
+        assert_null(dmheap_aligned_alloc(256, size, NULL));
+        expect_error();
+        assert_null(dmheap_realloc(ptr, size, NULL));
+        expect_error();
+        assert_int_equal(heap_capacity(ptr), capacity);
+    }
+    (void)heap_verify();
+    arenas_release();
+}
+
+/* The sizes where a size and what is added to it pass the end of a 4-byte header's field. */
+static void no_size_wraps_around_what_a_header_can_tell(void** state)
+{
+    (void)state;
+    if (TEST_MIB_MAX < 17) {
+        skip();
+    }
+    for (size_t alignment = 8; alignment <= 64; alignment *= 2) {
+        expect_no_size_near_16_mib(16 * MIB, alignment);
+        expect_no_size_near_16_mib(16 * MIB + 110 * KIB, alignment);
+    }
 }
 
 static void init_of_more_is_refused_with_4_byte_headers_and_serves_with_8(void** state)
@@ -1478,6 +1517,7 @@ int main(void)
         heap_case(init_of_1024_bytes_serves_nobody),
         heap_case(init_of_1024_bytes_serves_a_module),
         heap_case(init_of_16_mib_serves),
+        heap_case(no_size_wraps_around_what_a_header_can_tell),
         heap_case(init_of_more_is_refused_with_4_byte_headers_and_serves_with_8),
         heap_case(init_refuses_sizes_beyond_every_header_unwritten),
         heap_case(init_refuses_a_buffer_at_the_end_of_the_address_space),

@@ -146,7 +146,7 @@ static void expect_plan_fits(const struct dmheap_ctx* plan, uintptr_t buffer, si
 }
 
 /* All parts of an accepted heap are where they may be, and a block of the default size is. */
-static void expect_plan_serves(const struct dmheap_ctx* plan, const void* buffer)
+static void expect_plan_serves(const struct dmheap_ctx* plan, void* buffer)
 {
     struct dmheap_ctx* ctx = heap_create(plan, buffer);
     const struct dmheap_block* block = heap_alloc(ctx, 0, OWNER_NOBODY);
@@ -523,7 +523,8 @@ static void the_alignment_is_remembered_only_beyond_the_default(void** state)
             const bool is_remembered = (block->header & BLOCK_ALIGNED) != 0;
             assert_int_equal(is_remembered, alignment > default_alignment);
             if (is_remembered) {
-                assert_int_equal((size_t)1 << *block_alignment_byte(block), alignment);
+                assert_int_equal((size_t)1 << *heap_alignment_byte(test_heap.ctx, block),
+                                 alignment);
                 assert_true(block_capacity(block) >= 34);
             }
         }
@@ -537,7 +538,7 @@ static void a_damaged_alignment_byte_is_noticed(void** state)
     (void)state;
     open_heap(4 * KIB);
     const struct dmheap_block* block = make_aligned(128, 40);
-    uint8_t* const byte = block_alignment_byte(block);
+    uint8_t* const byte = heap_alignment_byte(test_heap.ctx, block);
     const uint8_t right = *byte;
     for (unsigned value = 0; value < 256; value++) {
         *byte = (uint8_t)value;
@@ -1109,9 +1110,34 @@ static void a_block_with_a_damaged_alignment_byte_is_not_resized(void** state)
 {
     (void)state;
     struct dmheap_block* block = resize_open(LIVE, 32);
-    *block_alignment_byte(block) = 0xFF;
+    *heap_alignment_byte(test_heap.ctx, block) = 0xFF;
     expect_resize_refused(block, 4);
     expect_resize_refused(block, 400);
+}
+
+/* Such bits are no part of any size: what took them for one would be led past the block. */
+static void resize_goes_by_a_size_without_the_bits_below_the_granule(void** state)
+{
+    (void)state;
+    for (size_t alignment = 16; alignment <= 32; alignment *= 2) {
+        heap_open(4 * KIB, 16);
+        void* room = dmheap_malloc(1024, NULL);
+        const size_t rest = (size_t)(test_heap.ctx->end - test_heap.ctx->top) - 64;
+        unsigned char* ptr = dmheap_aligned_alloc(alignment, rest, NULL);
+        dmheap_free(dmheap_aligned_alloc(16, 1, NULL), true);
+        dmheap_free(room, true);
+        fill(ptr, 200, 7);
+        block_of(ptr)->header |= 8;
+        assert_ptr_equal(dmheap_realloc(ptr, rest, NULL), ptr);
+        assert_ptr_equal(dmheap_realloc(ptr, 200, NULL), ptr);
+        assert_non_null(
+            dmheap_malloc((size_t)(test_heap.ctx->end - test_heap.ctx->top) - 16, NULL));
+        unsigned char* moved = dmheap_realloc(ptr, 800, NULL);
+        assert_true(moved != NULL && moved != ptr && is_aligned(moved, alignment));
+        assert_true(is_filled(moved, 200, 7));
+        (void)heap_verify();
+        arenas_release();
+    }
 }
 
 /* ---- the sweep ------------------------------------------------------------------------------------ */
@@ -1663,12 +1689,12 @@ static void header_prev_not_free(const struct whole* whole)
 static void header_aligned(const struct whole* whole)
 {
     whole->live->header |= BLOCK_ALIGNED;
-    *block_alignment_byte(whole->live) = 0;
+    *heap_alignment_byte(test_heap.ctx, whole->live) = 0;
 }
 
 static void alignment_byte(const struct whole* whole)
 {
-    *block_alignment_byte(whole->aligned) = 20;
+    *heap_alignment_byte(test_heap.ctx, whole->aligned) = 20;
 }
 
 static void hole_header_owner(const struct whole* whole)
@@ -2036,6 +2062,7 @@ int main(void)
         heap_case(a_block_takes_the_untouched_end_to_its_last_granule),
         heap_case(resizing_beyond_every_limit_changes_nothing),
         heap_case(a_block_with_a_damaged_alignment_byte_is_not_resized),
+        heap_case(resize_goes_by_a_size_without_the_bits_below_the_granule),
         heap_case(a_sweep_frees_all_blocks_of_an_owner_and_no_other),
         heap_case(a_slice_frees_no_more_than_its_budget),
         heap_case(a_slice_refuses_no_more_than_its_budget),

@@ -265,7 +265,7 @@ static void taking_at_any_other_address_is_refused(void** state)
 /* ---- what is behind ------------------------------------------------------------------------ */
 
 /* The bits behind the last granule's: the end's, and those of a word that live_next may look at. */
-#define BITS_BEHIND (DMHEAP_GUESSES ? (dmheap_word)WORD_BITS - 1 : 0)
+#define BITS_BEHIND (DMHEAP_AVOID_BRANCHES ? (dmheap_word)WORD_BITS - 1 : 0)
 
 static void the_map_ends_with_a_bit_for_the_end(void** state)
 {
@@ -296,7 +296,7 @@ static bool is_next_right(const struct dmheap_ctx* ctx, uintptr_t index, uintptr
     const uintptr_t next = live_next(ctx, index, granules, naive_behind(ctx, index));
     bool contradicts = is_any_live(ctx, index + 1, end);
     bool is_live = end > index && end < ctx->granules && live_test(ctx, end);
-    if (DMHEAP_GUESSES ? granules >= WORD_BITS : end / WORD_BITS != word) {
+    if (DMHEAP_AVOID_BRANCHES ? granules >= WORD_BITS : end / WORD_BITS != word) {
         /* Of what is longer, both ends are looked at, and it has to end inside the heap. */
         contradicts = end > ctx->granules || is_any_live(ctx, index + 1, (word + 1) * WORD_BITS) ||
                       is_any_live(ctx, end / WORD_BITS * WORD_BITS, end);

@@ -7,7 +7,7 @@
  */
 #include "record_test.h"
 
-#define IDS_TO_GIVE ((unsigned)(RECORD_IDS - OWNER_MODULES))
+#define IDS_TO_GIVE ((unsigned)(RECORD_ID_END - OWNER_MODULES))
 
 /* ---- helpers ---------------------------------------------------------------------------- */
 
@@ -34,7 +34,7 @@ static void groups_tile_all_ids(void** state)
             assert_int_equal(record_group_of(id), group);
         }
     }
-    assert_int_equal(id, RECORD_IDS);
+    assert_int_equal(id, RECORD_ID_END);
     for (; id < OWNER_COUNT; id++) {
         assert_true(record_group_of(id) >= RECORD_GROUPS);
     }
@@ -128,7 +128,7 @@ static void many_returned_ids_are_all_given_again(void** state)
     }
 }
 
-/* ---- table, groups and records -------------------------------------------------------------- */
+/* ---- groups and records -------------------------------------------------------------- */
 
 static unsigned nth(unsigned order, unsigned i, unsigned count)
 {
@@ -430,7 +430,7 @@ static void record_not_linked(void)
 
 static void bucket_of_no_id(void)
 {
-    *bucket_for("app") = (record_id)(RECORD_IDS - 1);
+    *bucket_for("app") = (record_id)(RECORD_ID_END - 1);
 }
 
 static void bucket_chain_circular(void)
@@ -441,7 +441,7 @@ static void bucket_chain_circular(void)
 
 static void bucket_chain_to_no_id(void)
 {
-    record_named("web")->next = (record_id)(RECORD_IDS - 1);
+    record_named("web")->next = (record_id)(RECORD_ID_END - 1);
 }
 
 static const record_id* bucket_for_first(void)
@@ -520,7 +520,7 @@ static void hint_of_nothing(void)
 
 static void block_of_unknown_module(void)
 {
-    block_set_owner(heap_alloc(test_heap.ctx, 10, OWNER_NOBODY), RECORD_IDS - 1);
+    block_set_owner(heap_alloc(test_heap.ctx, 10, OWNER_NOBODY), RECORD_ID_END - 1);
 }
 
 static void own_block_too_many(void)

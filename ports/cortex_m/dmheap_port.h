@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Port: Arm Cortex-M, any of them. The lock masks interrupts by PRIMASK; no log unless one is named.
+ * Port: Arm Cortex-M, any of them. The lock masks interrupts by PRIMASK; no log unless one is
+ * named.
  *
  * Callable from privileged threads and from every handler but NMI and HardFault, which PRIMASK
  * does not mask; dmheap_init from threads only. Unprivileged threads may not call: the processor

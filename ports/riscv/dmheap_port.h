@@ -9,7 +9,8 @@
  * saved and restored, so a caller that has masked interrupts finds them masked afterwards. The
  * heap never takes the lock twice.
  *
- * The assembler must know csr instructions: by an -march that ends in _zicsr, where it asks for that.
+ * The assembler must know csr instructions: by an -march that ends in _zicsr, where it asks for
+ * that.
  *
  * DMHEAP_PORT_PRINTF, where defined, names a function like printf for the log lines. It is called
  * without the lock, from whatever called the heap: from an interrupt too.
