@@ -84,6 +84,31 @@ static void* allocate_for(size_t size, unsigned module)
     return dmheap_malloc(size, module_name[module]);
 }
 
+/* No two calls by the same name: dmheap tries the one used last first. */
+#define TAKING_TURNS 4
+
+static const char* next_name(void)
+{
+    static unsigned turn;
+    turn = (turn + 1) % TAKING_TURNS;
+    return module_name[turn];
+}
+
+static void* allocate_in_turn(size_t size)
+{
+    return dmheap_malloc(size, next_name());
+}
+
+static void* resize_in_turn(void* ptr, size_t size)
+{
+    return dmheap_realloc(ptr, size, next_name());
+}
+
+static void* allocate_aligned_in_turn(size_t alignment, size_t size)
+{
+    return dmheap_aligned_alloc(alignment, size, next_name());
+}
+
 static void unload(unsigned module)
 {
     dmheap_unregister_module(module_name[module]);
@@ -96,6 +121,8 @@ const struct bench_allocator bench_dmheap[] = {
     {NAME(" true"), init, allocate, release_true, resize, allocate_aligned, allocate_for, unload,
      false},
     {NAME(" named"), init, allocate_named, release, resize_named, allocate_aligned_named,
+     allocate_for, unload, false},
+    {NAME(" in turn"), init, allocate_in_turn, release, resize_in_turn, allocate_aligned_in_turn,
      allocate_for, unload, false},
 };
 

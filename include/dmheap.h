@@ -20,8 +20,8 @@
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
  * - "Constant" means a bounded number of instructions, whatever the number of blocks. A name costs
- *   its length and, unless it is the one used last, a look into a hash table that grows with the
- *   number of modules; as with any such table, only chance keeps its chains short.
+ *   its length and, unless it is one of a few used lately, a look into a hash table that grows with
+ *   the number of modules; as with any such table, only chance keeps its chains short.
  */
 #ifndef DMHEAP_H
 #define DMHEAP_H

@@ -143,7 +143,6 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
         CHECK(record_find_measured(ctx, &name, &link) == record && *link == id);
         *named += 1;
     }
-    CHECK(ctx->hint_module != offset || (has_name && ctx->hint_id == id));
     const size_t blocks = check_count_blocks(ctx, id);
     CHECK(record->references == has_name + blocks);
     *module_blocks += blocks;
@@ -221,6 +220,12 @@ static inline const char* check_modules(const struct dmheap_ctx* ctx,
     CHECK(census->module_blocks == module_blocks);
     CHECK(ctx->hint_module == 0 ||
           ctx_at(ctx, ctx->hint_module) == (const void*)record_of(ctx, ctx->hint_id));
+    for (unsigned i = 0; i < DMHEAP_HINTS; i++) {
+        const struct dmheap_hint* hint = &ctx->hint[i];
+        const struct record* record = hint->module != 0 ? record_of(ctx, hint->id) : NULL;
+        CHECK(hint->module == 0 || (record != NULL && ctx_offset(ctx, record) == hint->module &&
+                                    record->name[0] != '\0'));
+    }
     for (unsigned number = 0; fault == NULL && number < RECORD_GROUPS; number++) {
         if (ctx->group[number] != 0) {
             fault = check_buckets(ctx, number, &named);

@@ -41,6 +41,16 @@ struct DMHEAP_MAY_ALIAS dmheap_block {
 /* Rows of 32 size classes each; enough for the largest heap of either header width. */
 #define DMHEAP_INDEX_ROWS (DMHEAP_HEADER_BYTES == 4 ? 6U : 14U)
 
+/* Names have few addresses: what record was found by one. A cache, direct-mapped by the address. */
+#define DMHEAP_HINTS_LOG2 2U
+#define DMHEAP_HINTS      (1U << DMHEAP_HINTS_LOG2)
+
+struct dmheap_hint {
+    dmheap_word module; /* the record, 0: none */
+    uint32_t id;        /* its id */
+    uint32_t name;      /* the low bits of the address */
+};
+
 struct dmheap_ctx {
     dmheap_word size_mask;     /* of a header: the bits that are the block's size */
     dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
@@ -54,14 +64,14 @@ struct dmheap_ctx {
     dmheap_word end;           /* top == end: nothing untouched is left; one word follows */
     dmheap_word alignment;     /* default alignment of payloads, at least a granule */
     dmheap_word group[DMHEAP_MODULE_GROUPS]; /* the groups of modules, 0: none */
-    dmheap_word hint_module;                 /* the record found last, 0: none ... */
-    dmheap_word hint_id;                     /* ... its id, or no module's ... */
-    uint32_t hint_name;              /* ... and the low bits of the name pointer it was found by */
+    dmheap_word hint_module;         /* the record whose id was asked for last, 0: none ... */
+    dmheap_word hint_id;             /* ... and that id, or no module's */
     uint32_t suspect;                /* not 0: a class whose list was found damaged just now */
-    uint32_t damage;                 /* not 0: a free list was given up, and nobody was told yet */
+    dmheap_word damage;              /* not 0: a free list was given up, and nobody was told yet */
     uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
-    dmheap_word bin[];               /* the first free block of each class */
+    struct dmheap_hint hint[DMHEAP_HINTS]; /* by a name's address */
+    dmheap_word bin[];                     /* the first free block of each class */
 };
 
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct dmheap_block, prev),

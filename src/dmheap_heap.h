@@ -266,7 +266,7 @@ static DMHEAP_COLD bool heap_give_up(struct dmheap_ctx* ctx)
     return true;
 }
 
-/* Is a payload of `size` bytes, and one more of the heap's if so, beyond what any block can have? */
+/* Is a payload of `size` bytes, and of one more if so, beyond what any block can have? */
 static inline bool heap_is_beyond(const struct dmheap_ctx* ctx, size_t size, bool one_more)
 {
     return size > ctx->end - ctx->first - DMHEAP_WORD_BYTES - one_more;
@@ -856,8 +856,8 @@ static DMHEAP_NOINLINE dmheap_word heap_extend_run(struct dmheap_ctx* ctx, dmhea
 }
 
 /*
- * Free a run of one block, and with it what follows of the same owner. To its end. That more follows
- * is called unlikely, for what is freed alone must not pay for runs.
+ * Free a run of one block, and with it what follows of the same owner. To its end. That more
+ * follows is called unlikely, for what is freed alone must not pay for runs.
  */
 static inline struct dmheap_block* heap_sweep_run(struct dmheap_ctx* ctx,
                                                   struct dmheap_block* first,

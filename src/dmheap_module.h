@@ -73,12 +73,13 @@ static inline struct dmheap_block* module_align_nobodys(struct dmheap_ctx* ctx, 
     return alignment > ctx->alignment ? heap_try_aligned(ctx, alignment, size, OWNER_NOBODY) : NULL;
 }
 
-/* The short path for the module found last. */
+/* The short path for a name found by its address before. */
 static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, size_t size,
                                                        const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
-    struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, ctx->hint_id) : NULL;
+    const dmheap_word id = record_hint(ctx, text)->id;
+    struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, id) : NULL;
     if (block != NULL) {
         record->references++;
     }
@@ -153,10 +154,12 @@ static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, ui
                                      uintptr_t behind)
 {
     struct dmheap_block* block = block_of(ptr);
-    struct record* record = record_of_hinted(ctx, block_owner(block));
+    const dmheap_word owner = block_owner(block);
+    struct record* record = record_of_hinted(ctx, owner);
     if (DMHEAP_UNLIKELY(record == NULL || !heap_release(ctx, block, index, behind))) {
         return false;
     }
+    record_hint_id(ctx, record, owner);
     record_drop(ctx, record);
     return true;
 }

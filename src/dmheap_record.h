@@ -165,6 +165,16 @@ static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmhe
                                              : record_of(ctx, id);
 }
 
+/* Hint at the record of an id from now on. */
+static inline void record_hint_id(struct dmheap_ctx* ctx, const struct record* record,
+                                  dmheap_word id)
+{
+    if (DMHEAP_UNLIKELY(id != ctx->hint_id)) {
+        ctx->hint_module = (dmheap_word)ctx_offset(ctx, record);
+        ctx->hint_id = id;
+    }
+}
+
 /* ---- names ------------------------------------------------------------------- */
 
 /* Is this no module's name: NULL or empty? */
@@ -231,14 +241,22 @@ static inline struct record* record_find_measured(const struct dmheap_ctx* ctx,
     return NULL;
 }
 
-/*
- * The record found last, if it was by this pointer and has this name; else NULL. The pointer is
- * a hint only: the text decides, for the memory it stands in may hold another one by now.
- */
-static inline struct record* record_find_hinted(const struct dmheap_ctx* ctx, const char* text)
+/* The hint for a name at that address. Multiplicative hashing: D. Knuth. */
+static inline struct dmheap_hint* record_hint(struct dmheap_ctx* ctx, const char* text)
 {
-    struct record* record = (struct record*)ctx_at(ctx, ctx->hint_module);
-    return ctx->hint_module != 0 && ctx->hint_name == (uint32_t)(uintptr_t)text &&
+    const uint32_t address = (uint32_t)((uintptr_t)text / 8);
+    return &ctx->hint[address * 2654435769U >> (32 - DMHEAP_HINTS_LOG2)];
+}
+
+/*
+ * The record found by this pointer before, if it has this name; else NULL. The pointer is a hint
+ * only: the text decides, for the memory it stands in may hold another one by now.
+ */
+static inline struct record* record_find_hinted(struct dmheap_ctx* ctx, const char* text)
+{
+    const struct dmheap_hint* hint = record_hint(ctx, text);
+    struct record* record = (struct record*)ctx_at(ctx, hint->module);
+    return hint->module != 0 && hint->name == (uint32_t)(uintptr_t)text &&
                    record_is_named(record, text)
                ? record
                : NULL;
@@ -247,25 +265,27 @@ static inline struct record* record_find_hinted(const struct dmheap_ctx* ctx, co
 /* The record of a name that is not empty, proven to be its id's; or NULL. */
 static inline struct record* record_find(struct dmheap_ctx* ctx, const char* text)
 {
+    struct dmheap_hint* hint = record_hint(ctx, text);
     struct record* record = record_find_hinted(ctx, text);
-    if (record == NULL || record->id != ctx->hint_id) {
+    if (record == NULL || record->id != hint->id) {
         const struct record_name name = record_measure(text);
         record_id* link;
         record = record_find_measured(ctx, &name, &link);
         if (record != NULL) {
-            ctx->hint_module = (dmheap_word)ctx_offset(ctx, record);
-            ctx->hint_id = record->id;
-            ctx->hint_name = (uint32_t)(uintptr_t)text;
+            hint->module = (dmheap_word)ctx_offset(ctx, record);
+            hint->id = record->id;
+            hint->name = (uint32_t)(uintptr_t)text;
         }
     }
     return record;
 }
 
-/* Before the record found last goes, or its name. */
-static inline void record_forget_hint(struct dmheap_ctx* ctx)
+/* Before a record goes, or its name. */
+static inline void record_forget_hints(struct dmheap_ctx* ctx)
 {
     ctx->hint_module = 0;
     ctx->hint_id = OWNER_NOBODY;
+    memset(ctx->hint, 0, sizeof(ctx->hint));
 }
 
 static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)
@@ -286,7 +306,7 @@ static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* re
     if (record_find_measured(ctx, &name, &link) == record) {
         *link = record->next;
     }
-    record_forget_hint(ctx);
+    record_forget_hints(ctx);
 }
 
 /* ---- records ----------------------------------------------------------------- */
@@ -402,7 +422,7 @@ static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* re
         return;
     }
     const record_id id = record->id;
-    record_forget_hint(ctx);
+    record_forget_hints(ctx);
     (void)record_free(ctx, record);
     record_return_id(ctx, id);
 }

@@ -492,7 +492,7 @@ static size_t least_of_1024(const char* module_name)
     if (HAS_NARROW_WORDS) {
         return 512;
     }
-    return module_name == NULL ? 376 : 216;
+    return module_name == NULL ? 304 : 144;
 }
 
 static void init_of_1024_bytes_serves_nobody(void** state)

@@ -310,18 +310,47 @@ static void names_of_one_bucket_do_not_hide_each_other(void** state)
     }
 }
 
-static void the_module_found_last_is_found_again_by_its_pointer(void** state)
+static void a_module_is_found_again_by_the_pointer_that_found_it(void** state)
 {
     (void)state;
     open_heap(8 * KIB);
-    const char name[] = "app";
-    const struct record* record = create(name);
-    assert_null(record_find_hinted(test_heap.ctx, name));
-    assert_ptr_equal(record_find(test_heap.ctx, name), record);
-    assert_ptr_equal(record_find_hinted(test_heap.ctx, name), record);
-    (void)create("other");
-    (void)record_find(test_heap.ctx, "other");
-    assert_null(record_find_hinted(test_heap.ctx, name));
+    char names[200];
+    const struct record* app = create("app");
+    for (size_t i = 0; i + 4 <= sizeof(names); i++) {
+        memcpy(&names[i], "app", 4);
+        assert_null(record_find_hinted(test_heap.ctx, &names[i]));
+        assert_ptr_equal(record_find(test_heap.ctx, &names[i]), app);
+        assert_ptr_equal(record_find_hinted(test_heap.ctx, &names[i]), app);
+        (void)heap_verify();
+    }
+}
+
+static void names_in_different_places_of_the_cache_are_found_again_in_turn(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    char names[DMHEAP_HINTS][64];
+    const struct record* records[DMHEAP_HINTS] = {NULL};
+    const char* found[DMHEAP_HINTS] = {NULL};
+    unsigned count = 0;
+    for (size_t i = 0; i < sizeof(names) - 8; i += 4) {
+        char* name = &names[0][0] + i;
+        const size_t place = (size_t)(record_hint(test_heap.ctx, name) - test_heap.ctx->hint);
+        if (found[place] == NULL && i / 8 * 8 == i) {
+            (void)snprintf(name, 8, "app%u", (unsigned)place);
+            records[place] = create(name);
+            found[place] = name;
+            count++;
+        }
+    }
+    assert_int_equal(count, DMHEAP_HINTS);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < DMHEAP_HINTS; i++) {
+            assert_true(round == 0 || record_find_hinted(test_heap.ctx, found[i]) == records[i]);
+            assert_ptr_equal(record_find(test_heap.ctx, found[i]), records[i]);
+        }
+    }
+    (void)heap_verify();
 }
 
 static void a_pointer_whose_text_has_changed_finds_the_new_text(void** state)
@@ -513,6 +542,11 @@ static void slot_of_another(void)
     *slot_of("app") = (dmheap_word)ctx_offset(test_heap.ctx, record_named("web"));
 }
 
+static void hint_by_name_of_nothing(void)
+{
+    test_heap.ctx->hint[DMHEAP_HINTS - 1].module = test_heap.ctx->end;
+}
+
 static void hint_of_nothing(void)
 {
     test_heap.ctx->hint_module = test_heap.ctx->end;
@@ -537,19 +571,33 @@ static const struct damage {
     void (*plant)(void);
     const char* name;
 } damages[] = {
-    DAMAGE(reference_too_many),       DAMAGE(reference_missing),
-    DAMAGE(record_with_another_id),   DAMAGE(record_without_name),
-    DAMAGE(record_with_another_name), DAMAGE(record_freed),
-    DAMAGE(record_of_nobody),         DAMAGE(record_not_linked),
-    DAMAGE(bucket_of_no_id),          DAMAGE(bucket_chain_circular),
-    DAMAGE(bucket_chain_to_no_id),    DAMAGE(bucket_of_another),
-    DAMAGE(group_used_miscounted),    DAMAGE(spare_slot_in_use),
-    DAMAGE(spare_slot_outside),       DAMAGE(spare_slots_lost),
-    DAMAGE(spare_slots_circular),     DAMAGE(group_lost),
-    DAMAGE(slot_of_nothing),          DAMAGE(slot_outside),
-    DAMAGE(slot_of_another),          DAMAGE(hint_of_nothing),
-    DAMAGE(block_of_unknown_module),  DAMAGE(own_block_too_many),
-    DAMAGE(group_elsewhere),          DAMAGE(group_outside),
+    DAMAGE(reference_too_many),
+    DAMAGE(reference_missing),
+    DAMAGE(record_with_another_id),
+    DAMAGE(record_without_name),
+    DAMAGE(record_with_another_name),
+    DAMAGE(record_freed),
+    DAMAGE(record_of_nobody),
+    DAMAGE(record_not_linked),
+    DAMAGE(bucket_of_no_id),
+    DAMAGE(bucket_chain_circular),
+    DAMAGE(bucket_chain_to_no_id),
+    DAMAGE(bucket_of_another),
+    DAMAGE(group_used_miscounted),
+    DAMAGE(spare_slot_in_use),
+    DAMAGE(spare_slot_outside),
+    DAMAGE(spare_slots_lost),
+    DAMAGE(spare_slots_circular),
+    DAMAGE(group_lost),
+    DAMAGE(slot_of_nothing),
+    DAMAGE(slot_outside),
+    DAMAGE(slot_of_another),
+    DAMAGE(hint_of_nothing),
+    DAMAGE(hint_by_name_of_nothing),
+    DAMAGE(block_of_unknown_module),
+    DAMAGE(own_block_too_many),
+    DAMAGE(group_elsewhere),
+    DAMAGE(group_outside),
 };
 
 static void the_check_notices_every_damage(void** state)
@@ -591,7 +639,8 @@ int main(void)
         heap_case(a_longer_name_is_refused_and_nothing_changes),
         heap_case(nobody_is_null_or_empty),
         heap_case(names_of_one_bucket_do_not_hide_each_other),
-        heap_case(the_module_found_last_is_found_again_by_its_pointer),
+        heap_case(a_module_is_found_again_by_the_pointer_that_found_it),
+        heap_case(names_in_different_places_of_the_cache_are_found_again_in_turn),
         heap_case(a_pointer_whose_text_has_changed_finds_the_new_text),
         heap_case(a_first_module_is_made_as_a_whole_or_not_at_all),
         heap_case(a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all),
