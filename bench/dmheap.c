@@ -84,7 +84,7 @@ static void* allocate_for(size_t size, unsigned module)
     return dmheap_malloc(size, module_name[module]);
 }
 
-/* No two calls by the same name: dmheap tries the one used last first. */
+/* No two calls in a row by the same name: dmheap looks first where it found that name before. */
 #define TAKING_TURNS 4
 
 static const char* next_name(void)

@@ -12,19 +12,20 @@ import json
 import pathlib
 import re
 
+IN_TURN = ("the same with four names in turn; how many of them share a place in the cache of names "
+           "depends on their addresses")
+
 # In the order of the tables, and who they are; others come behind them.
 ALLOCATORS = {
     "dmheap": "this library, called with a NULL name and `free(p, false)`, as DMOD does",
     "dmheap true": "the same with `free(p, true)`",
     "dmheap named": "the same with a module's name of 7 characters, always the same one",
-    "dmheap in turn": "the same with four names in turn; how many of them share a place in the cache "
-                      "of names depends on their addresses",
+    "dmheap in turn": IN_TURN,
     "dmheap align 4": "the same with a default alignment of 4 instead of 8",
     "dmheap8": "with `DMHEAP_HEADER_BYTES=8`; otherwise as dmheap",
     "dmheap8 true": "the same with `free(p, true)`",
     "dmheap8 named": "the same with a module's name of 7 characters, always the same one",
-    "dmheap8 in turn": "the same with four names in turn; how many of them share a place in the cache "
-                      "of names depends on their addresses",
+    "dmheap8 in turn": IN_TURN,
     "tlsf": "mattconte/tlsf",
     "tlsf-bsd": "jserv/tlsf-bsd",
     "o1heap": "pavel-kirienko/o1heap",

@@ -66,8 +66,8 @@ struct dmheap_ctx {
     dmheap_word group[DMHEAP_MODULE_GROUPS]; /* the groups of modules, 0: none */
     dmheap_word hint_module;         /* the record whose id was asked for last, 0: none ... */
     dmheap_word hint_id;             /* ... and that id, or no module's */
-    uint32_t suspect;                /* not 0: a class whose list was found damaged just now */
     dmheap_word damage;              /* not 0: a free list was given up, and nobody was told yet */
+    uint32_t suspect;                /* not 0: a class whose list was found damaged just now */
     uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     struct dmheap_hint hint[DMHEAP_HINTS]; /* by a name's address */
@@ -77,6 +77,10 @@ struct dmheap_ctx {
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct dmheap_block, prev),
                      none_has_a_prev);
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) % sizeof(dmheap_word) == 0, bins_are_aligned);
+DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
+                         (14 + DMHEAP_MODULE_GROUPS + DMHEAP_HINTS) * sizeof(dmheap_word) +
+                             (2 + DMHEAP_INDEX_ROWS + 2 * DMHEAP_HINTS) * sizeof(uint32_t),
+                     nothing_is_padding_so_that_an_image_is_the_same_everywhere);
 
 /* Bytes, a power of two. */
 static inline uintptr_t ctx_granule(const struct dmheap_ctx* ctx)

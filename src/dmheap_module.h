@@ -78,8 +78,7 @@ static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, s
                                                        const char* text)
 {
     struct record* record = record_find_hinted(ctx, text);
-    const dmheap_word id = record_hint(ctx, text)->id;
-    struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, id) : NULL;
+    struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, record->id) : NULL;
     if (block != NULL) {
         record->references++;
     }

@@ -249,14 +249,14 @@ static inline struct dmheap_hint* record_hint(struct dmheap_ctx* ctx, const char
 }
 
 /*
- * The record found by this pointer before, if it has this name; else NULL. The pointer is a hint
- * only: the text decides, for the memory it stands in may hold another one by now.
+ * The record found by this pointer before, if it has this name and still its id; else NULL. The
+ * pointer is a hint only: the text decides, for the memory it stands in may hold another by now.
  */
 static inline struct record* record_find_hinted(struct dmheap_ctx* ctx, const char* text)
 {
     const struct dmheap_hint* hint = record_hint(ctx, text);
     struct record* record = (struct record*)ctx_at(ctx, hint->module);
-    return hint->module != 0 && hint->name == (uint32_t)(uintptr_t)text &&
+    return hint->module != 0 && hint->name == (uint32_t)(uintptr_t)text && record->id == hint->id &&
                    record_is_named(record, text)
                ? record
                : NULL;
@@ -265,13 +265,13 @@ static inline struct record* record_find_hinted(struct dmheap_ctx* ctx, const ch
 /* The record of a name that is not empty, proven to be its id's; or NULL. */
 static inline struct record* record_find(struct dmheap_ctx* ctx, const char* text)
 {
-    struct dmheap_hint* hint = record_hint(ctx, text);
     struct record* record = record_find_hinted(ctx, text);
-    if (record == NULL || record->id != hint->id) {
+    if (record == NULL) {
         const struct record_name name = record_measure(text);
         record_id* link;
         record = record_find_measured(ctx, &name, &link);
         if (record != NULL) {
+            struct dmheap_hint* hint = record_hint(ctx, text);
             hint->module = (dmheap_word)ctx_offset(ctx, record);
             hint->id = record->id;
             hint->name = (uint32_t)(uintptr_t)text;
@@ -302,7 +302,7 @@ static inline void record_link(struct dmheap_ctx* ctx, struct record* record, ui
 static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* record)
 {
     const struct record_name name = record_measure(record->name);
-    record_id* link;
+    record_id* link = NULL;
     if (record_find_measured(ctx, &name, &link) == record) {
         *link = record->next;
     }
@@ -412,12 +412,12 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
 
 /*
  * Give back the record of a module whose references ran out. If its name is still there, a block
- * whose owner was written over was freed on this module's account: then the name gets its
- * reference back, and the record stays.
+ * whose owner was written over was freed on this module's account; if its id leads elsewhere, it was
+ * written over itself. Then it keeps a reference, and stays.
  */
 static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* record)
 {
-    if (record->name[0] != '\0') {
+    if (record->name[0] != '\0' || record_of(ctx, record->id) != record) {
         record->references = 1;
         return;
     }

@@ -353,6 +353,38 @@ static void names_in_different_places_of_the_cache_are_found_again_in_turn(void*
     (void)heap_verify();
 }
 
+static void a_record_whose_id_was_written_over_is_not_found_by_its_pointer(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const char name[] = "app";
+    struct record* record = create(name);
+    assert_ptr_equal(record_find(test_heap.ctx, name), record);
+    record->id ^= 1;
+    assert_null(record_find_hinted(test_heap.ctx, name));
+    record->id ^= 1;
+    assert_ptr_equal(record_find_hinted(test_heap.ctx, name), record);
+    (void)heap_verify();
+}
+
+static void a_record_with_the_id_of_another_does_not_give_that_id_back(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    struct record* app = create("app");
+    const struct record* web = create("web");
+    const record_id id = app->id;
+    const char first = app->name[0];
+    app->id = web->id;
+    app->name[0] = '\0';
+    record_drop(test_heap.ctx, app);
+    assert_ptr_equal(record_of(test_heap.ctx, web->id), web);
+    assert_int_equal(app->references, 1);
+    app->id = id;
+    app->name[0] = first;
+    (void)heap_verify();
+}
+
 static void a_pointer_whose_text_has_changed_finds_the_new_text(void** state)
 {
     (void)state;
@@ -641,6 +673,8 @@ int main(void)
         heap_case(names_of_one_bucket_do_not_hide_each_other),
         heap_case(a_module_is_found_again_by_the_pointer_that_found_it),
         heap_case(names_in_different_places_of_the_cache_are_found_again_in_turn),
+        heap_case(a_record_whose_id_was_written_over_is_not_found_by_its_pointer),
+        heap_case(a_record_with_the_id_of_another_does_not_give_that_id_back),
         heap_case(a_pointer_whose_text_has_changed_finds_the_new_text),
         heap_case(a_first_module_is_made_as_a_whole_or_not_at_all),
         heap_case(a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all),
