@@ -247,7 +247,7 @@ static inline void heap_cut(struct dmheap_ctx* ctx, struct dmheap_block* block, 
 /* Note that a class's list is damaged. NULL, for it serves nobody now. */
 static inline struct dmheap_block* heap_suspect(struct dmheap_ctx* ctx, uintptr_t size_class)
 {
-    ctx->suspect = (uint32_t)size_class;
+    ctx->suspect = (uint16_t)size_class;
     return NULL;
 }
 
@@ -620,12 +620,18 @@ static inline enum dmheap_verdict heap_free(struct dmheap_ctx* ctx, const void* 
     return VERDICT_OK;
 }
 
-/* The alignment that a live block was asked for; 0 where its last byte is damaged. */
+/*
+ * The alignment that a live block was asked for; 0 where its last byte is damaged, or its size leads
+ * out of the heap.
+ */
 static inline dmheap_word heap_alignment(const struct dmheap_ctx* ctx,
                                          const struct dmheap_block* block)
 {
     if ((block->header & BLOCK_ALIGNED) == 0) {
         return ctx->alignment;
+    }
+    if (heap_size(ctx, block) > (uintptr_t)ctx->top - ctx_offset(ctx, block)) {
+        return 0;
     }
     const unsigned exponent = *heap_alignment_byte(ctx, block);
     if (exponent >= DMHEAP_HEADER_BYTES * 8 || exponent >= sizeof(size_t) * 8) {

@@ -10,7 +10,7 @@
 #ifndef DMHEAP_LIVE_H
 #define DMHEAP_LIVE_H
 
-#include "dmheap_ctx.h"
+#include "dmheap_layout.h"
 
 /*
  * The granule number of any address whatever. One that is misaligned, in front of

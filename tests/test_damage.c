@@ -411,6 +411,7 @@ static void calls_come_back_and_stay_inside_whatever_was_written(void** state)
     (void)state;
     for (uint32_t i = 0; i < heaps; i++) {
         printf("seed %u\n", (unsigned)(first_seed + i));
+        (void)fflush(stdout); /* a sanitizer may end the program without */
         play(first_seed + i);
     }
 }

@@ -1115,6 +1115,22 @@ static void a_block_with_a_damaged_alignment_byte_is_not_resized(void** state)
     expect_resize_refused(block, 400);
 }
 
+/* Its last byte would be read outside the buffer. */
+static void an_aligned_block_whose_size_leads_out_of_the_heap_is_not_resized(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* block = make_aligned(128, 40);
+    const dmheap_word right = block->header;
+    for (dmheap_word wrong = (dmheap_word)(4 * KIB); wrong <= BLOCK_SIZE_MASK / 2; wrong *= 2) {
+        block->header = right + wrong;
+        assert_int_equal(heap_alignment(test_heap.ctx, block), 0);
+        expect_resize_refused(block, 4);
+    }
+    block->header = right;
+    (void)heap_verify();
+}
+
 /* Such bits are no part of any size: what took them for one would be led past the block. */
 static void resize_goes_by_a_size_without_the_bits_below_the_granule(void** state)
 {
@@ -1804,7 +1820,7 @@ static void row_bit_missing(const struct whole* whole)
 
 static void suspicion_left(const struct whole* whole)
 {
-    test_heap.ctx->suspect = (uint32_t)class_of(whole->hole);
+    test_heap.ctx->suspect = (uint16_t)class_of(whole->hole);
 }
 
 static void wrong_class(const struct whole* whole)
@@ -2062,6 +2078,7 @@ int main(void)
         heap_case(a_block_takes_the_untouched_end_to_its_last_granule),
         heap_case(resizing_beyond_every_limit_changes_nothing),
         heap_case(a_block_with_a_damaged_alignment_byte_is_not_resized),
+        heap_case(an_aligned_block_whose_size_leads_out_of_the_heap_is_not_resized),
         heap_case(resize_goes_by_a_size_without_the_bits_below_the_granule),
         heap_case(a_sweep_frees_all_blocks_of_an_owner_and_no_other),
         heap_case(a_slice_frees_no_more_than_its_budget),

@@ -357,6 +357,7 @@ static void model_begin(uint64_t seed)
 static void run(uint64_t seed, unsigned long steps)
 {
     print_message("seed %llu, %lu steps\n", (unsigned long long)seed, steps);
+    (void)fflush(stdout); /* a sanitizer may end the program without */
     model_begin(seed);
     for (model.step = 0; model.step < steps; model.step++) {
         do_something();

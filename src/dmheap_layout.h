@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Context: what a heap consists of. One structure at the start of the caller's
+ * Layout: what a heap consists of. One structure, the context, at the start of the caller's
  * buffer, everything else behind it:
  *
  *   buffer                first                               top          end
@@ -12,8 +12,8 @@
  * Always holds: every reference is an offset in bytes from the context, one word on
  * any target, so that an image of a heap can be read elsewhere; offset 0 is "none".
  */
-#ifndef DMHEAP_CTX_H
-#define DMHEAP_CTX_H
+#ifndef DMHEAP_LAYOUT_H
+#define DMHEAP_LAYOUT_H
 
 #include "dmheap_bits.h"
 
@@ -66,8 +66,9 @@ struct dmheap_ctx {
     dmheap_word group[DMHEAP_MODULE_GROUPS]; /* the groups of modules, 0: none */
     dmheap_word hint_module;         /* the record whose id was asked for last, 0: none ... */
     dmheap_word hint_id;             /* ... and that id, or no module's */
-    dmheap_word damage;              /* not 0: a free list was given up, and nobody was told yet */
-    uint32_t suspect;                /* not 0: a class whose list was found damaged just now */
+    dmheap_word number;              /* no other heap has it, or had it before */
+    uint16_t suspect;                /* not 0: a class whose list was found damaged just now */
+    uint16_t damage;                 /* not 0: a free list was given up, and nobody was told yet */
     uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     struct dmheap_hint hint[DMHEAP_HINTS]; /* by a name's address */
