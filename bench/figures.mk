@@ -42,18 +42,20 @@ memory fragmentation: %: $(B)/bench/% | $(BENCH_OUT)
 # ---- code size and stack ---------------------------------------------------------
 #
 # `make size`: what stays of the library in a firmware that uses it, by target: `nine` with the nine
-# functions and without logs, `dmod` with DMOD's memory interface and a log, both -Os; `fast` the
-# nine functions with -O2, as whatever counts or times compiles them.
+# functions and without logs, `dmod` with DMOD's memory interface and a log, `ctx` with all of
+# dmheap_ctx.h besides, all -Os; `fast` the nine functions with -O2, as whatever counts or times
+# compiles them.
 
 cortex-m0_SIZE := arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb
 cortex-m3_SIZE := arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb
 rv32imac_SIZE  := riscv64-unknown-elf-gcc -march=rv32imac -mabi=ilp32 --specs=picolibc.specs
-nine_SIZE      := -Os -DSIZE_DMOD=0 $(call port_define,ports/bare/dmheap_port.h)
-dmod_SIZE      := -Os -DSIZE_DMOD=1 $(call port_define,bench/size_port.h)
-fast_SIZE      := -O2 -DSIZE_DMOD=0 $(call port_define,ports/bare/dmheap_port.h)
+nine_SIZE      := -Os -DSIZE_USES=0 $(call port_define,ports/bare/dmheap_port.h)
+dmod_SIZE      := -Os -DSIZE_USES=1 $(call port_define,bench/size_port.h)
+ctx_SIZE       := -Os -DSIZE_USES=2 $(call port_define,bench/size_port.h)
+fast_SIZE      := -O2 -DSIZE_USES=0 $(call port_define,ports/bare/dmheap_port.h)
 SIZE_TARGETS   := cortex-m0 cortex-m3 rv32imac
 SIZE_DIR       := $(BENCH_OUT)/size-$(HEADER_BYTES)
-SIZE_FOLDERS   := $(foreach t,$(SIZE_TARGETS),$(addprefix $(SIZE_DIR)/$t.,nine dmod fast))
+SIZE_FOLDERS   := $(foreach t,$(SIZE_TARGETS),$(addprefix $(SIZE_DIR)/$t.,nine dmod ctx fast))
 SIZE_FLAGS     := -std=c99 $(WARNINGS) -ffreestanding -ffunction-sections -fdata-sections \
                   -fcallgraph-info=su -Iinclude -Istandin $(SETTINGS)
 

@@ -291,6 +291,7 @@ def fragmentation_body(figures):
 # ---- firmware ------------------------------------------------------------------------
 
 KINDS = {"nine": "-Os, the nine functions, no log", "dmod": "-Os, with DMOD's interface and a log",
+         "ctx": "-Os, and with all of `dmheap_ctx.h`",
          "fast": "-O2, the nine functions, no log"}
 
 

@@ -3,12 +3,13 @@
  * A firmware that uses all of dmheap, to be linked and never run: what the linker keeps of the
  * library, with every section that nothing refers to removed, is what a firmware pays.
  *
- * SIZE_DMOD is 1 where DMOD's memory interface is used as well. Arguments come from volatile
- * memory, so that no call is left out and none is simplified.
+ * SIZE_USES says what is used besides the nine functions: 1 DMOD's memory interface, 2 that and all
+ * of dmheap_ctx.h. Arguments come from volatile memory, so that no call is left out and none is
+ * simplified.
  */
-#include "dmheap.h"
+#include "dmheap_ctx.h"
 
-#if SIZE_DMOD
+#if SIZE_USES >= 1
 #include "../tests/dmod_api.h"
 #endif
 
@@ -32,7 +33,7 @@ static void use_library(void)
 
 static void use_dmod(void)
 {
-#if SIZE_DMOD
+#if SIZE_USES >= 1
     place = Dmod_MallocEx(size, name);
     place = Dmod_ReallocEx(place, size, name);
     place = Dmod_AlignedMallocEx(size, size, name);
@@ -43,10 +44,44 @@ static void use_dmod(void)
 #endif
 }
 
+static void use_ctx(void)
+{
+#if SIZE_USES >= 2
+    struct dmheap_module module = {0, 0};
+    char text[DMHEAP_NAME_BYTES];
+    struct dmheap_ctx* ctx = dmheap_ctx_init(place, size, size);
+    flag = dmheap_ctx_is_initialized(ctx);
+    flag = dmheap_ctx_add_default(ctx);
+    flag = dmheap_ctx_remove_default(ctx);
+    ctx = dmheap_ctx_get_default((unsigned)size);
+    flag = dmheap_ctx_set_name(ctx, name);
+    flag = dmheap_ctx_get_name(ctx, text);
+    ctx = dmheap_ctx_find(name);
+    flag = dmheap_ctx_register_module(ctx, name);
+    place = dmheap_ctx_malloc(ctx, size, name);
+    place = dmheap_ctx_aligned_alloc(ctx, size, size, name);
+    place = dmheap_ctx_realloc(ctx, place, size, name);
+    dmheap_ctx_free(ctx, place, flag);
+    dmheap_ctx_concatenate_free_blocks(ctx);
+    flag = dmheap_ctx_open_module(ctx, name, &module);
+    place = dmheap_ctx_malloc_for(ctx, size, module);
+    place = dmheap_ctx_aligned_alloc_for(ctx, size, size, module);
+    place = dmheap_ctx_calloc(ctx, size, size, name);
+    place = dmheap_ctx_aligned_realloc(ctx, place, size, size, name);
+    size = dmheap_ctx_usable_size(ctx, place);
+    flag = dmheap_ctx_owner_of(ctx, place, text);
+    flag = dmheap_ctx_retag(ctx, place, name);
+    flag = dmheap_ctx_rename_module(ctx, name, name);
+    dmheap_ctx_unregister_module(ctx, name);
+    flag = dmheap_ctx_deinit(ctx);
+#endif
+}
+
 int main(void)
 {
     for (;;) {
         use_library();
         use_dmod();
+        use_ctx();
     }
 }

@@ -20,6 +20,12 @@ FUNCTION = re.compile(r"^\.text\.(?:unlikely\.|startup\.|hot\.)?")
 NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "([^"]*)"', re.MULTILINE)
 EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.MULTILINE)
 FRAME = re.compile(r"(\d+) bytes \(([a-z,]+)\)")
+# What root.several points to, in src/dmheap_several.h: calls that leave the public functions, and
+# one that only answers, which those and the edge make in turn.
+LEAVING = tuple(f":{call}_several" for call in ("alloc", "realloc", "free", "register",
+                                                "unregister", "retag", "rename"))
+ANSWERING = (":numbered_several",)
+INSIDE = re.compile(r":(\w+_several|registry_\w+|edge_\w+)(\.|$)")
 KINDS = (("text", (".text",)), ("rodata", (".rodata", ".srodata")), ("data", (".data", ".sdata")),
          ("bss", (".bss", ".sbss", "COMMON")))
 
@@ -61,10 +67,14 @@ def measure_code(path):
 
 
 class Calls:
-    """The call graph: the deepest way down from a function."""
+    """
+    The call graph of the functions that stayed: the deepest way down from each. A call by a pointer
+    may lead to whatever root.several has.
+    """
 
-    def __init__(self, path):
+    def __init__(self, path, kept):
         text = path.read_text(encoding="utf-8")
+        pointers = set()
         self.frames = {}
         self.calls = {}
         self.found = {}
@@ -76,8 +86,17 @@ class Calls:
                 self.frames[title] = int(frame[1])
         for source, to in EDGE.findall(text):
             if to == "__indirect_call":
-                sys.exit(f"size.py: {source} calls by a pointer, so the deepest way is unknown")
-            self.calls.setdefault(source, set()).add(to)
+                pointers.add(source)
+            else:
+                self.calls.setdefault(source, set()).add(to)
+        if not all(any(title.endswith(call) for title in self.frames)
+                   for call in LEAVING + ANSWERING):
+            sys.exit(f"size.py: {path}: root.several points elsewhere by now")
+        for source in pointers:
+            ends = ANSWERING if INSIDE.search(source) else LEAVING + ANSWERING
+            self.calls.setdefault(source, set()).update(
+                title for title in self.frames
+                if title.endswith(ends) and title.rsplit(":", 1)[-1] in kept)
         if not self.frames:
             sys.exit(f"size.py: {path}: there is no frame in it")
 
@@ -101,7 +120,7 @@ class Calls:
 def measure(folder):
     """All figures of a folder, by name."""
     kinds, functions, others = measure_code(folder / "firmware.map")
-    calls = Calls(folder / "dmheap.ci")
+    calls = Calls(folder / "dmheap.ci", functions)
     depths = {title: calls.deepest(title) for title in calls.public() if title in functions}
     deepest = max(depths.values(), key=lambda way: way[0])
     figures = {f"code.{kind}": size for kind, size in kinds.items()}

@@ -13,7 +13,7 @@
 
 #include "dmheap_platform.h"
 
-static inline bool bits_is_power_of_two(size_t value)
+static DMHEAP_INLINE bool bits_is_power_of_two(size_t value)
 {
     return value != 0 && (value & (value - 1)) == 0;
 }

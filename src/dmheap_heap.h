@@ -28,7 +28,7 @@ enum dmheap_verdict {
     VERDICT_BAD_NAME,      /* no name, or longer than one may be */
     VERDICT_NAME_TAKEN,    /* another module has that name */
     VERDICT_NO_MODULE,     /* no module has that name */
-    VERDICT_NO_ID,         /* as many modules as ids */
+    VERDICT_TOO_MANY,      /* as many modules as ids, or as many heaps as may be */
     VERDICT_BAD_POINTER,   /* no live payload starts there */
     VERDICT_DAMAGED,       /* tags contradict each other: written over by an overrun */
     VERDICT_MUST_MOVE,     /* a block cannot grow where it stands */
@@ -64,8 +64,8 @@ static inline bool heap_is_too_large(size_t size)
 }
 
 /* Is this a buffer at all, and a default alignment? */
-static inline enum dmheap_verdict heap_check_buffer(const void* buffer, size_t size,
-                                                    size_t alignment)
+static DMHEAP_INLINE enum dmheap_verdict heap_check_buffer(const void* buffer, size_t size,
+                                                           size_t alignment)
 {
     if (buffer == NULL || size == 0 || size > UINTPTR_MAX - (uintptr_t)buffer) {
         return VERDICT_BAD_BUFFER;
@@ -90,8 +90,8 @@ static inline struct dmheap_ctx* heap_at(const void* buffer, size_t granule)
 }
 
 /* Does what is laid out at `ctx` serve one block of the default alignment, and fit a header? */
-static inline enum dmheap_verdict heap_check_plan(const struct dmheap_ctx* plan,
-                                                  const struct dmheap_ctx* ctx)
+static DMHEAP_INLINE enum dmheap_verdict heap_check_plan(const struct dmheap_ctx* plan,
+                                                         const struct dmheap_ctx* ctx)
 {
     if (plan->end < plan->first || plan->end <= plan->alignment) {
         return VERDICT_TOO_SMALL;
@@ -108,8 +108,8 @@ static inline enum dmheap_verdict heap_check_plan(const struct dmheap_ctx* plan,
  * Lay a heap out in `size` bytes at `buffer`: VERDICT_OK, or why there can be none. *plan is the
  * context as it will be, computed before the first byte of the buffer is written.
  */
-static inline enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, const void* buffer,
-                                               size_t size, size_t alignment)
+static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, const void* buffer,
+                                                      size_t size, size_t alignment)
 {
     const enum dmheap_verdict verdict = heap_check_buffer(buffer, size, alignment);
     if (verdict != VERDICT_OK) {
@@ -144,7 +144,7 @@ static inline enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, const vo
 }
 
 /* Begin the heap that heap_lay_out laid out at `buffer`, which is written now. */
-static inline struct dmheap_ctx* heap_create(const struct dmheap_ctx* plan, void* buffer)
+static DMHEAP_INLINE struct dmheap_ctx* heap_create(const struct dmheap_ctx* plan, void* buffer)
 {
     struct dmheap_ctx* ctx = heap_at(buffer, (size_t)ctx_granule(plan));
     memset(ctx, 0, (size_t)plan->first);
@@ -158,6 +158,12 @@ static inline struct dmheap_ctx* heap_create(const struct dmheap_ctx* plan, void
 static inline uintptr_t heap_size(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
     return (uintptr_t)block->header & (uintptr_t)ctx->size_mask;
+}
+
+/* Bytes of a live block that a client may use. */
+static inline uintptr_t heap_usable(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return heap_size(ctx, block) - sizeof(dmheap_word) - ((block->header & BLOCK_ALIGNED) != 0);
 }
 
 /* Where an over-aligned block keeps log2 of its alignment: its last byte. */
@@ -651,8 +657,9 @@ static inline dmheap_word heap_alignment(const struct dmheap_ctx* ctx,
  * *size as it was: it is large enough, but the links of the free block behind were written over, so
  * nothing is given back.
  */
-static inline enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx, struct dmheap_block* block,
-                                                uintptr_t* size, uintptr_t need, bool is_live)
+static DMHEAP_INLINE enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx,
+                                                       struct dmheap_block* block, uintptr_t* size,
+                                                       uintptr_t need, bool is_live)
 {
     struct dmheap_block* next = block_at(block, *size);
     uintptr_t room = *size;
@@ -688,8 +695,9 @@ static inline enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx, struct d
  * Give a live block, which live_find found, room for `size` bytes where it stands. Whatever is not
  * VERDICT_OK left everything as it was; VERDICT_MUST_MOVE: it cannot grow there.
  */
-static inline enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx, struct dmheap_block* block,
-                                              uintptr_t index, uintptr_t behind, size_t size)
+static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
+                                                     struct dmheap_block* block, uintptr_t index,
+                                                     uintptr_t behind, size_t size)
 {
     const uintptr_t before = heap_size(ctx, block);
     const uintptr_t live = live_next(ctx, index, before >> (unsigned)ctx->granule_shift, behind);
@@ -925,7 +933,8 @@ static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word 
  * slices: each finds its first block by the live map, which no merge can mislead. Where blocks are
  * missing at the end, a damaged size led past them.
  */
-static inline bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner, struct heap_sweep* sweep)
+static DMHEAP_INLINE bool heap_sweep(struct dmheap_ctx* ctx, dmheap_word owner,
+                                     struct heap_sweep* sweep)
 {
     int budget = HEAP_SWEEP_BUDGET;
     while (budget > 0 && sweep->left != 0) {

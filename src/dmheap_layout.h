@@ -83,6 +83,14 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
                              (2 + DMHEAP_INDEX_ROWS + 2 * DMHEAP_HINTS) * sizeof(uint32_t),
                      nothing_is_padding_so_that_an_image_is_the_same_everywhere);
 
+static uint32_t ctx_last_number;
+
+/* A number of its own for a heap or a module; they begin again after 2^32. */
+static DMHEAP_INLINE uint32_t ctx_new_number(void)
+{
+    return ++ctx_last_number;
+}
+
 /* Bytes, a power of two. */
 static inline uintptr_t ctx_granule(const struct dmheap_ctx* ctx)
 {

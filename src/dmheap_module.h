@@ -22,6 +22,17 @@ static inline struct dmheap_block* module_alloc_for(struct dmheap_ctx* ctx, size
                                       : heap_alloc(ctx, size, owner);
 }
 
+/* Allocate for a module. */
+static DMHEAP_INLINE struct dmheap_block*
+module_alloc_owned(struct dmheap_ctx* ctx, size_t alignment, size_t size, struct record* record)
+{
+    struct dmheap_block* block = module_alloc_for(ctx, alignment, size, record->id);
+    if (block != NULL) {
+        record->references++;
+    }
+    return block;
+}
+
 /* The first allocation of an unknown name. The block comes first: without it, no record. */
 static DMHEAP_COLD struct dmheap_block* module_alloc_first(struct dmheap_ctx* ctx, size_t alignment,
                                                            size_t size, const char* text,
@@ -42,22 +53,16 @@ static DMHEAP_COLD struct dmheap_block* module_alloc_first(struct dmheap_ctx* ct
 }
 
 /* Allocate for a name, which becomes known. NULL: *verdict says why, if not for want of memory. */
-static inline struct dmheap_block* module_alloc(struct dmheap_ctx* ctx, size_t alignment,
-                                                size_t size, const char* text,
-                                                enum dmheap_verdict* verdict)
+static DMHEAP_INLINE struct dmheap_block* module_alloc(struct dmheap_ctx* ctx, size_t alignment,
+                                                       size_t size, const char* text,
+                                                       enum dmheap_verdict* verdict)
 {
     if (record_is_nobody(text)) {
         return module_alloc_for(ctx, alignment, size, OWNER_NOBODY);
     }
     struct record* record = record_find(ctx, text);
-    if (record == NULL) {
-        return module_alloc_first(ctx, alignment, size, text, verdict);
-    }
-    struct dmheap_block* block = module_alloc_for(ctx, alignment, size, record->id);
-    if (block != NULL) {
-        record->references++;
-    }
-    return block;
+    return record != NULL ? module_alloc_owned(ctx, alignment, size, record)
+                          : module_alloc_first(ctx, alignment, size, text, verdict);
 }
 
 /* The short path of nobody's allocations. NULL may also mean a case for module_alloc. */
@@ -108,7 +113,7 @@ static inline enum dmheap_verdict module_find_block(const struct dmheap_ctx* ctx
 }
 
 /* Free whatever is live at `ptr`, which may be any address. */
-static inline enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void* ptr)
+static DMHEAP_INLINE enum dmheap_verdict module_free(struct dmheap_ctx* ctx, const void* ptr)
 {
     uintptr_t index;
     uintptr_t behind;
@@ -178,8 +183,8 @@ struct module_move {
 };
 
 /* Resize in place. VERDICT_MUST_MOVE: the block is proven, and module_begin_move may take it. */
-static inline enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const void* ptr,
-                                                size_t size)
+static DMHEAP_INLINE enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const void* ptr,
+                                                       size_t size)
 {
     uintptr_t index;
     uintptr_t behind;
@@ -189,12 +194,40 @@ static inline enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const vo
                : verdict;
 }
 
+/* The alignment of a live block that is sound. */
+static inline size_t module_alignment(const struct dmheap_ctx* ctx, const void* ptr)
+{
+    return (size_t)heap_alignment(ctx, block_of(ptr));
+}
+
+/* The same for a block that is to have that alignment: one that has less must move. */
+static inline enum dmheap_verdict module_realign(struct dmheap_ctx* ctx, const void* ptr,
+                                                 size_t alignment, size_t size)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    struct dmheap_block* block = block_of(ptr);
+    if (heap_alignment(ctx, block) >= alignment) {
+        return heap_resize(ctx, block, index, behind, size);
+    }
+    if (heap_is_beyond(ctx, size, true)) {
+        return VERDICT_NO_MEMORY;
+    }
+    verdict = heap_resize(ctx, block, index, behind, (size_t)heap_usable(ctx, block)); /* proof */
+    return verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
+}
+
 /* Allocate a block's next place. VERDICT_NO_MEMORY: there is none, and nothing has changed. */
-static inline enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
-                                                    size_t size, struct module_move* move)
+static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
+                                                           size_t alignment, size_t size,
+                                                           struct module_move* move)
 {
     struct dmheap_block* block = block_of(ptr);
-    move->to = module_alloc_for(ctx, (size_t)heap_alignment(ctx, block), size, OWNER_HEAP);
+    move->to = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
     if (move->to == NULL) {
         return VERDICT_NO_MEMORY;
     }
@@ -209,8 +242,8 @@ static inline enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, cons
  * The content is copied: free the old place and hand the new one to the owner, if it lives.
  * VERDICT_DAMAGED: the old place could not be freed and stays the owner's, too.
  */
-static inline enum dmheap_verdict module_finish_move(struct dmheap_ctx* ctx,
-                                                     const struct module_move* move)
+static DMHEAP_INLINE enum dmheap_verdict module_finish_move(struct dmheap_ctx* ctx,
+                                                            const struct module_move* move)
 {
     struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
     const bool is_gone = record != NULL && record->name[0] == '\0';
@@ -238,16 +271,14 @@ static inline enum dmheap_verdict module_finish_move(struct dmheap_ctx* ctx,
  * have the name. The name's reference goes to the caller, who sweeps; the text goes to `name`, for
  * the one given may stand in memory that the sweep frees. *id is the module's; false: unknown.
  */
-static inline bool module_close(struct dmheap_ctx* ctx, const char* text,
-                                char name[RECORD_NAME_MAX + 1], dmheap_word* id)
+static DMHEAP_INLINE bool module_close(struct dmheap_ctx* ctx, const char* text,
+                                       char name[RECORD_NAME_MAX + 1], dmheap_word* id)
 {
     struct record* record = record_is_nobody(text) ? NULL : record_find(ctx, text);
     if (record == NULL) {
         return false;
     }
-    const unsigned length = record_measure(record->name).length;
-    memcpy(name, record->name, length);
-    name[length <= RECORD_NAME_MAX ? length : RECORD_NAME_MAX] = '\0';
+    record_copy_name(record, name);
     record_unlink(ctx, record);
     record->name[0] = '\0';
     *id = record->id;
@@ -255,7 +286,8 @@ static inline bool module_close(struct dmheap_ctx* ctx, const char* text,
 }
 
 /* One slice of freeing a closed module's blocks; true while there is more, else it is gone. */
-static inline bool module_sweep(struct dmheap_ctx* ctx, dmheap_word id, struct heap_sweep* sweep)
+static DMHEAP_INLINE bool module_sweep(struct dmheap_ctx* ctx, dmheap_word id,
+                                       struct heap_sweep* sweep)
 {
     struct record* record = record_of(ctx, id);
     if (record == NULL || record->name[0] != '\0' || record->references == 0) {
@@ -269,6 +301,96 @@ static inline bool module_sweep(struct dmheap_ctx* ctx, dmheap_word id, struct h
         record_drop(ctx, record);
     }
     return more;
+}
+
+/* ---- calloc -------------------------------------------------------------------- */
+
+/*
+ * Allocate a block that is to be cleared, outside the lock, before its owner may have it. Until
+ * then it is the heap's, as a block that moves is.
+ */
+static inline enum dmheap_verdict module_begin_clear(struct dmheap_ctx* ctx, size_t size,
+                                                     const char* text, struct module_move* move)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    move->to = module_alloc(ctx, 1, size, text, &verdict);
+    if (move->to == NULL) {
+        return verdict;
+    }
+    move->owner = block_owner(move->to);
+    move->bytes = size;
+    block_set_owner(move->to, OWNER_HEAP);
+    return VERDICT_OK;
+}
+
+static inline enum dmheap_verdict module_finish_clear(struct dmheap_ctx* ctx,
+                                                      const struct module_move* move)
+{
+    struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
+    if (record != NULL && record->name[0] == '\0') {
+        (void)record_free(ctx, block_payload(move->to));
+        record_drop(ctx, record);
+        return VERDICT_GONE;
+    }
+    block_set_owner(move->to, move->owner);
+    return VERDICT_OK;
+}
+
+/* ---- handles -------------------------------------------------------------------- */
+
+/* The record of a name, made known if it is not; or NULL, and *verdict says why. */
+static inline struct record* module_open(struct dmheap_ctx* ctx, const char* text,
+                                         enum dmheap_verdict* verdict)
+{
+    struct record* record = record_find(ctx, text);
+    if (record == NULL) {
+        *verdict = VERDICT_NO_MEMORY;
+        record = record_create(ctx, text, verdict);
+    }
+    return record;
+}
+
+/* The short path for a handle, at the default alignment. */
+static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, size_t size,
+                                                        uint32_t id, uint32_t serial)
+{
+    struct record* record = record_of_handle(ctx, id, serial);
+    struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, (dmheap_word)id) : NULL;
+    if (block != NULL) {
+        record_hint_id(ctx, record, (dmheap_word)id);
+        record->references++;
+    }
+    return block;
+}
+
+/* ---- questions ------------------------------------------------------------------ */
+
+/* The name of the module that a block belongs to; empty: nobody. */
+static inline enum dmheap_verdict module_owner_of(const struct dmheap_ctx* ctx, const void* ptr,
+                                                  char name[RECORD_NAME_MAX + 1])
+{
+    uintptr_t index;
+    uintptr_t behind;
+    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    const struct record* record = record_of(ctx, block_owner(block_of(ptr)));
+    record_copy_name(record, name);
+    return VERDICT_OK;
+}
+
+/* Bytes that a client may use in a block. */
+static inline enum dmheap_verdict module_capacity_of(const struct dmheap_ctx* ctx, const void* ptr,
+                                                     size_t* capacity)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict == VERDICT_OK) {
+        *capacity = (size_t)heap_usable(ctx, block_of(ptr));
+    }
+    return verdict;
 }
 
 /* ---- retag and rename ----------------------------------------------------------- */
@@ -287,11 +409,7 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     struct record* old_record = record_of(ctx, block_owner(block));
     struct record* record = NULL;
     if (!record_is_nobody(text)) {
-        verdict = VERDICT_NO_MEMORY;
-        record = record_find(ctx, text);
-        if (record == NULL) {
-            record = record_create(ctx, text, &verdict);
-        }
+        record = module_open(ctx, text, &verdict);
         if (record == NULL) {
             return verdict;
         }
@@ -302,6 +420,11 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
         record_drop(ctx, old_record);
     }
     return VERDICT_OK;
+}
+
+static inline bool module_is_known(struct dmheap_ctx* ctx, const char* text)
+{
+    return !record_is_nobody(text) && record_find(ctx, text) != NULL;
 }
 
 /* Give a module another name; its blocks stay its own. */

@@ -86,10 +86,12 @@
     typedef char dmheap_static_assert_##name[(condition) ? 1 : -1]
 
 #if defined(__GNUC__)
+#define DMHEAP_INLINE          inline __attribute__((always_inline)) /* also to save space */
 #define DMHEAP_MAY_ALIAS       __attribute__((may_alias))
 #define DMHEAP_LIKELY(truth)   __builtin_expect(!!(truth), 1)
 #define DMHEAP_UNLIKELY(truth) __builtin_expect(!!(truth), 0)
 #else
+#define DMHEAP_INLINE inline
 #define DMHEAP_MAY_ALIAS
 #define DMHEAP_LIKELY(truth)   (truth)
 #define DMHEAP_UNLIKELY(truth) (truth)

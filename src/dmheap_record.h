@@ -5,7 +5,7 @@
  *   ctx->group[] -> [ used | spare | slot | slot | ... | buckets ]
  *                                      |
  *                                      v
- *                             [ references | id | next | name ]
+ *                             [ references | serial | id | next | name ]
  *
  * By its id a record is found through a group's slot, by its name through one of a group's hash
  * buckets. Groups quadruple (12, 48, 192 ... ids): few modules cost little, many stay few to a
@@ -44,6 +44,7 @@ typedef uint16_t record_id;
 /* Offsets in here are those of payloads, so 0 is none. */
 struct record {
     dmheap_word references;
+    uint32_t serial; /* no other module has it, or had it before */
     record_id id;
     record_id next; /* the next id in the bucket, 0: none */
     char name[];    /* empty once the module is unregistered */
@@ -165,6 +166,17 @@ static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmhe
                                              : record_of(ctx, id);
 }
 
+/* The record of that id and serial, both of which may be anything, if it has a name; or NULL. */
+static inline struct record* record_of_handle(const struct dmheap_ctx* ctx, uint32_t id,
+                                              uint32_t serial)
+{
+    if (id < OWNER_MODULES || id >= RECORD_ID_END) {
+        return NULL;
+    }
+    struct record* record = record_of_hinted(ctx, (dmheap_word)id);
+    return record != NULL && record->serial == serial && record->name[0] != '\0' ? record : NULL;
+}
+
 /* Hint at the record of an id from now on. */
 static inline void record_hint_id(struct dmheap_ctx* ctx, const struct record* record,
                                   dmheap_word id)
@@ -213,6 +225,18 @@ static inline bool record_is_named(const struct record* record, const char* text
         text++;
     }
     return false;
+}
+
+/* Copy a record's name, cut where it was written over; no record has an empty one. */
+static DMHEAP_INLINE void record_copy_name(const struct record* record,
+                                           char name[RECORD_NAME_MAX + 1])
+{
+    const unsigned length = record != NULL ? record_measure(record->name).length : 0;
+    const unsigned kept = length <= RECORD_NAME_MAX ? length : RECORD_NAME_MAX;
+    if (record != NULL) {
+        memcpy(name, record->name, kept);
+    }
+    name[kept] = '\0';
 }
 
 /*
@@ -363,7 +387,7 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
             return true;
         }
     }
-    *verdict = VERDICT_NO_ID;
+    *verdict = VERDICT_TOO_MANY;
     return false;
 }
 
@@ -407,6 +431,7 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
     }
     record_link(ctx, record, name.hash);
     record->references = 1;
+    record->serial = ctx_new_number();
     return record;
 }
 
@@ -434,6 +459,7 @@ static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
     const unsigned number = record_group_of(record->id);
     struct record_group* group = record_group(ctx, number);
     renamed->references = record->references;
+    renamed->serial = record->serial;
     renamed->id = record->id;
     if (group != NULL) {
         group->slot[record->id - record_group_first(number)] =

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "dmheap.h"
+#include "dmheap_ctx.h"
 #include "port/test_port.h"
 
 /* The library's layers, for looking; not every function of theirs is used here. */
@@ -56,7 +57,7 @@ void __asan_unpoison_memory_region(void const volatile* start, size_t size);
 
 /* ---- buffers ---------------------------------------------------------------------- */
 
-#define ARENAS       4
+#define ARENAS       24
 #define ARENA_MARGIN ((size_t)256)
 #define ARENA_STEP   ((size_t)4096) /* alignment of a buffer made at offset 0 */
 #define CANARY       0xA5

@@ -75,10 +75,10 @@ static void all_ids_are_given_once_and_then_there_is_none(void** state)
     const struct state before = state_now();
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
     assert_null(record_create(test_heap.ctx, "one too many", &verdict));
-    assert_int_equal(verdict, VERDICT_NO_ID);
+    assert_int_equal(verdict, VERDICT_TOO_MANY);
     verdict = VERDICT_NO_MEMORY;
     assert_null(module_alloc(test_heap.ctx, 1, 10, "one too many", &verdict));
-    assert_int_equal(verdict, VERDICT_NO_ID);
+    assert_int_equal(verdict, VERDICT_TOO_MANY);
     expect_state(&before);
 
     const dmheap_word id = record_find(test_heap.ctx, "module#100")->id;

@@ -14,6 +14,8 @@ mkdir -p "$work"
 
 public="dmheap_aligned_alloc dmheap_concatenate_free_blocks dmheap_free dmheap_init
 dmheap_is_initialized dmheap_malloc dmheap_realloc dmheap_register_module dmheap_unregister_module"
+family=$(sed -n 's/^DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_ctx_[a-z_]*\),.*/dmheap\1/p' \
+    include/dmheap_ctx.h)
 interface="Dmod_AlignedMallocEx Dmod_FreeEx Dmod_FreeModule Dmod_MallocEx Dmod_ReallocEx
 Dmod_RenameTag Dmod_RetagEx"
 
@@ -43,12 +45,12 @@ check_compiler() { # compiler
         check_run "$cc: links app.o $order" $cc -o "$at-app" "$at-app.o" $files -pthread &&
             check_run "$cc: app.o $order: dmheap's Dmod_MallocEx wins" "$at-app"
     done
-    check_equal "$cc: what leaves the library" "$(words "$public $interface")" \
+    check_equal "$cc: what leaves the library" "$(words "$public $family $interface")" \
         "$(words "$(exported "$at-libdmheap.a")")"
 
     check_run "$cc: compiles without the interface" \
         $cc $flags -DDMHEAP_DONT_IMPLEMENT_DMOD_API -c -o "$at-bare.o" src/dmheap.c
-    check_equal "$cc: what leaves it then" "$(words "$public")" \
+    check_equal "$cc: what leaves it then" "$(words "$public $family")" \
         "$(words "$(exported "$at-bare.o")")"
     check_run "$cc: links an application's own interface" \
         $cc -o "$at-own" "$at-own.o" "$at-bare.o" -pthread &&
@@ -60,6 +62,16 @@ check_compiler() { # compiler
     $cc -o "$at-split" "$at-app.o" "$at-libweak.a" "$at-libsplit.a" -pthread
     "$at-split" >/dev/null
     check_equal "$cc: an interface in a member of its own is seen to lose" 1 $?
+
+    # A firmware that calls the nine functions, with all that nothing refers to left out.
+    lean="-std=c99 -Os -ffunction-sections -fdata-sections -Iinclude -Istandin"
+    for user in size own; do
+        check_run "$cc: links a firmware of $user.c" $cc $lean -DSIZE_USES=0 -nostartfiles \
+            -Wl,--gc-sections,--entry=main -DDMHEAP_DONT_IMPLEMENT_DMOD_API -o "$at-lean" \
+            src/dmheap.c "$(ls bench/$user.c tests/link/$user.c 2>/dev/null)" -pthread
+        check_equal "$cc: what of dmheap_ctx.h is in it" '' \
+            "$(nm "$at-lean" | awk '{ print $3 }' | grep -E '^dmheap_ctx_|_several|^registry(_open)?$')"
+    done
 
     # A freestanding compiler still expects these few from whoever links.
     for bytes in 4 8; do

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file dmheap_ctx.h
+ * @brief Several heaps side by side, module handles, and what else one asks of a heap.
+ *
+ * Each function of dmheap.h has a twin here with the heap's context as first argument; the nine are
+ * these with NULL. A firmware pays for what it calls: one that includes dmheap.h only has none of
+ * this in its flash.
+ *
+ * Common to all functions, besides what dmheap.h says of its own:
+ * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are
+ *   tried in their order until one serves, and a pointer finds its heap by its address. Where a
+ *   function is about a heap itself, NULL is the first of them.
+ * - A context that is none, or whose heap was torn down, is refused as a call without a heap is:
+ *   it is looked for in a list, never read. So any value whatever may be given.
+ * - "Constant" does not count the heaps: finding one takes a few instructions for each that there
+ *   is.
+ * - The lock is one for all heaps. Who may call what is the same as in dmheap.h; dmheap_ctx_init and
+ *   dmheap_ctx_deinit are as dmheap_init: no other call may use their buffer meanwhile.
+ */
+#ifndef DMHEAP_CTX_H
+#define DMHEAP_CTX_H
+
+#include "dmheap.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A heap. It lives in its own buffer. */
+struct dmheap_ctx;
+
+/** How many heaps there may be at a time, that of dmheap_init not counted. */
+#define DMHEAP_CTX_MAX 16
+
+/** How many of all heaps may serve by default. */
+#define DMHEAP_DEFAULTS_MAX 8
+
+/** Bytes of a heap's name, the terminator included. */
+#define DMHEAP_CTX_NAME_BYTES 16
+
+/** Bytes of a module's name, the terminator included. */
+#define DMHEAP_NAME_BYTES 64
+
+/**
+ * @brief A module of one heap, found once; to be copied freely.
+ *
+ * It is of no use any more once its module is unregistered or its heap gone, even if another module
+ * takes the name or the place: then it is refused. All zero is no module's. A module that is renamed
+ * keeps it. (Serials begin again after 2^32 modules and heaps.)
+ */
+struct dmheap_module {
+    uint32_t id;
+    uint32_t serial;
+};
+
+/* ---- heaps -------------------------------------------------------------------- */
+
+/**
+ * @brief Take `size` bytes at `buffer` as a heap of its own.
+ *
+ * It serves whoever names it; the nine functions only after dmheap_ctx_add_default. Any heap whose
+ * context lies in this buffer is forgotten first. A block of another heap may be the buffer; that
+ * block may be freed after dmheap_ctx_deinit only.
+ *
+ * dmheap_init, while a heap serves by default, forgets all heaps, these as well.
+ *
+ * @param buffer    As for dmheap_init.
+ * @param size      Bytes, as for dmheap_init.
+ * @param alignment Default alignment in bytes, as for dmheap_init.
+ * @return The heap's context, and one line of level INFO. NULL for the reasons of dmheap_init, and
+ *         if there are DMHEAP_CTX_MAX heaps already.
+ *
+ * Cost: as dmheap_init.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
+                 (void* buffer, size_t size, size_t alignment));
+
+/**
+ * @brief Tear a heap down, whatever it holds.
+ *
+ * Its buffer is the caller's again and is not written any more; its context and all pointers into
+ * it are bad from then on. A dmheap_realloc or dmheap_unregister_module of another thread that is
+ * under way in it ends without doing more.
+ *
+ * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_deinit, (struct dmheap_ctx * ctx));
+
+/** @brief Is that a heap? NULL: does any heap serve by default? Cost: constant. */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_is_initialized, (struct dmheap_ctx * ctx));
+
+/**
+ * @brief Let a heap serve by default, after those that do already.
+ *
+ * @return true, also if it does already; then its place stays. false, and one line of level ERROR,
+ *         if there is no such heap, DMHEAP_DEFAULTS_MAX serve by default, or an initialization is
+ *         under way. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_add_default, (struct dmheap_ctx * ctx));
+
+/**
+ * @brief Let a heap serve only those that name it.
+ *
+ * Its blocks stay; the nine functions do not know their pointers any more.
+ *
+ * @return true, also if it does so already. false, and one line of level ERROR, if there is no such
+ *         heap, or an initialization is under way. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_remove_default, (struct dmheap_ctx * ctx));
+
+/**
+ * @brief The heaps that serve by default, in their order.
+ *
+ * @param index From 0 on.
+ * @return The context; NULL behind the last one. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_get_default, (unsigned index));
+
+/**
+ * @brief Name a heap, or take its name away.
+ *
+ * @param name Text of 1 to 15 characters that no other heap has, copied. NULL or empty: no name.
+ * @return true. false, and one line of level ERROR, if there is no such heap, the name is longer or
+ *         another heap's. Cost: the name's length for each heap.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_name, (struct dmheap_ctx * ctx, const char* name));
+
+/**
+ * @brief The name of a heap.
+ *
+ * @param name Gets the text; empty if the heap has no name, or on failure.
+ * @return true. false if there is no such heap; nothing is logged. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_name,
+                 (struct dmheap_ctx * ctx, char name[DMHEAP_CTX_NAME_BYTES]));
+
+/**
+ * @brief The heap of a name.
+ *
+ * @return Its context; NULL if none has it, or for NULL and the empty text; nothing is logged.
+ *         Cost: the name's length for each heap.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_find, (const char* name));
+
+/* ---- the twins ---------------------------------------------------------------- */
+
+/** @brief dmheap_register_module in one heap; NULL: in the first that has room for it. */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_register_module,
+                 (struct dmheap_ctx * ctx, const char* module_name));
+
+/** @brief dmheap_unregister_module in one heap; NULL: in all that serve by default. */
+DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_unregister_module,
+                 (struct dmheap_ctx * ctx, const char* module_name));
+
+/** @brief dmheap_malloc from one heap; NULL: from the first that serves it. */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc,
+                 (struct dmheap_ctx * ctx, size_t size, const char* module_name));
+
+/** @brief dmheap_aligned_alloc from one heap; NULL: from the first that serves it. */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_alloc,
+                 (struct dmheap_ctx * ctx, size_t alignment, size_t size, const char* module_name));
+
+/** @brief dmheap_realloc. A block never leaves its heap, whose memory may be of a kind of its own. */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_realloc,
+                 (struct dmheap_ctx * ctx, void* ptr, size_t size, const char* module_name));
+
+/** @brief dmheap_free. A pointer into another heap is a bad one, unless `ctx` is NULL. */
+DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_free,
+                 (struct dmheap_ctx * ctx, void* ptr, bool concatenate));
+
+/** @brief dmheap_concatenate_free_blocks: nothing is left to do. */
+DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_concatenate_free_blocks, (struct dmheap_ctx * ctx));
+
+/* ---- module handles ----------------------------------------------------------- */
+
+/**
+ * @brief Find a module once, to allocate for it without looking its name up.
+ *
+ * @param module_name The name; made known, without a line in the log, if it is not.
+ * @param module      Gets the handle; all zero on failure.
+ * @return true. false, and one line of level ERROR, for the reasons of dmheap_register_module.
+ *         NULL for `ctx`: in the first heap that has the module or room for it, and the handle
+ *         serves for that heap. Cost: as a name costs.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_open_module,
+                 (struct dmheap_ctx * ctx, const char* module_name, struct dmheap_module* module));
+
+/**
+ * @brief dmheap_ctx_malloc for a module by its handle.
+ *
+ * @return As dmheap_malloc; NULL, and one line of level ERROR, also if the module or its heap is
+ *         gone, or the handle is another heap's. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc_for,
+                 (struct dmheap_ctx * ctx, size_t size, struct dmheap_module module));
+
+/** @brief dmheap_ctx_aligned_alloc for a module by its handle, with the refusals of both. */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_alloc_for,
+                 (struct dmheap_ctx * ctx, size_t alignment, size_t size,
+                  struct dmheap_module module));
+
+/* ---- companions --------------------------------------------------------------- */
+
+/**
+ * @brief Allocate `count` times `size` bytes, all zero, at the default alignment.
+ *
+ * They are cleared without the lock. Until then nobody can free the block; if the owner is
+ * unregistered or the heap torn down meanwhile, by another thread, the result is NULL.
+ *
+ * @return As dmheap_malloc; NULL also if the product exceeds what a size can tell. Cost: constant,
+ *         and the clearing.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_calloc,
+                 (struct dmheap_ctx * ctx, size_t count, size_t size, const char* module_name));
+
+/**
+ * @brief dmheap_realloc to an alignment of one's own.
+ *
+ * A block that was asked for with that alignment or a larger one, or has it by default, is resized
+ * as by dmheap_realloc and keeps its own. Any other one moves, even if it becomes smaller or its
+ * address happens to be aligned, and has that alignment from then on.
+ *
+ * @param alignment   Bytes, a power of two.
+ * @param size        Bytes.
+ * @param module_name The owner if `ptr` is NULL, which is as dmheap_aligned_alloc; otherwise ignored.
+ * @return As dmheap_realloc; NULL also if `alignment` is 0 or not a power of two. Cost: as that.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_realloc,
+                 (struct dmheap_ctx * ctx, void* ptr, size_t alignment, size_t size,
+                  const char* module_name));
+
+/**
+ * @brief How many bytes of a block may be used: what was asked for, rounded up to its end.
+ *
+ * @param ptr A block. NULL: 0, and nothing is logged.
+ * @return Bytes. 0, and one line of level ERROR, if dmheap_free would refuse the pointer for what it
+ *         is or for its owner. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx * ctx, const void* ptr));
+
+/**
+ * @brief Whose is a block?
+ *
+ * @param ptr         A block.
+ * @param module_name Gets the module's name; empty if the block is nobody's, or on failure.
+ * @return true. false, and one line of level ERROR, as dmheap_ctx_usable_size; for NULL as well.
+ *         Cost: the name's length.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
+                 (struct dmheap_ctx * ctx, const void* ptr, char module_name[DMHEAP_NAME_BYTES]));
+
+/**
+ * @brief Hand a block to another module.
+ *
+ * @param ptr         A block.
+ * @param module_name The module, made known if it is not. NULL or empty: nobody.
+ * @return true. false, the block as it was, and one line of level ERROR, if the pointer is refused,
+ *         or for the reasons of dmheap_register_module. Cost: as a name costs.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
+                 (struct dmheap_ctx * ctx, void* ptr, const char* module_name));
+
+/**
+ * @brief Give a module another name; its blocks and handles stay its own.
+ *
+ * @param old_name The module. NULL for `ctx`: it is renamed in each heap that serves by default and
+ *                 has it, or in none.
+ * @param new_name A name of 1 to 63 characters that no other module there has.
+ * @return true, also where the two are the same. false, everything as it was, and one line of level
+ *         ERROR: no module has the old name, another one has the new name, it is empty or longer, or
+ *         there is no memory for the longer record. Cost: as two names cost.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_rename_module,
+                 (struct dmheap_ctx * ctx, const char* old_name, const char* new_name));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

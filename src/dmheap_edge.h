@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The edge: what the public functions share. Each checks its arguments, takes the lock, calls one
+ * verb of the module layer, releases the lock and reports.
+ *
+ * Knows: the lock and the log. Does not know: what a block looks like.
+ * Always holds: the lock is taken once at a time, nothing is logged or copied under it.
+ */
+#ifndef DMHEAP_EDGE_H
+#define DMHEAP_EDGE_H
+
+#include "dmheap_registry.h"
+
+#include <limits.h>
+
+/* ---- reports ------------------------------------------------------------------ */
+
+static const char* reason_text(enum dmheap_verdict verdict)
+{
+    static const char* const text[] = {
+        [VERDICT_NO_HEAP] = "there is no heap",
+        [VERDICT_NO_MEMORY] = "out of memory",
+        [VERDICT_BAD_BUFFER] = "that is no buffer",
+        [VERDICT_TOO_SMALL] = "the buffer is too small for one block",
+        [VERDICT_TOO_LARGE] = DMHEAP_HEADER_BYTES == 4
+                                  ? "the buffer is too large, build with DMHEAP_HEADER_BYTES=8"
+                                  : "the buffer is too large",
+        [VERDICT_BUSY] = "another initialization is under way",
+        [VERDICT_BAD_ALIGNMENT] = "the alignment is not a power of two",
+        [VERDICT_BAD_NAME] = "the name is empty or too long",
+        [VERDICT_NAME_TAKEN] = "the new name is taken",
+        [VERDICT_NO_MODULE] = "no module has that name",
+        [VERDICT_TOO_MANY] = "there are too many",
+        [VERDICT_BAD_POINTER] = "no live block starts there",
+        [VERDICT_DAMAGED] = "tags or links beside it were written over",
+        [VERDICT_GONE] = "its module or its heap is gone by now",
+    };
+    return text[verdict];
+}
+
+static const char* name_text(const char* module_name, enum dmheap_verdict verdict)
+{
+    if (verdict == VERDICT_BAD_NAME) {
+        return "?";
+    }
+    return record_is_nobody(module_name) ? "(none)" : module_name;
+}
+
+/* DMOD's printf knows no size_t. */
+static unsigned size_number(size_t size)
+{
+    return size < UINT_MAX ? (unsigned)size : UINT_MAX;
+}
+
+static DMHEAP_COLD void report_request(enum dmheap_verdict verdict, size_t size,
+                                       const char* module_name)
+{
+    DMHEAP_PORT_LOG_ERROR("dmheap: %u bytes for module %s: %s.\n", size_number(size),
+                          name_text(module_name, verdict), reason_text(verdict));
+}
+
+static DMHEAP_COLD void report_pointer(enum dmheap_verdict verdict, const char* request,
+                                       const void* ptr)
+{
+    DMHEAP_PORT_LOG_ERROR("dmheap: %s of %p: %s.\n", request, ptr, reason_text(verdict));
+}
+
+static DMHEAP_COLD void report_module(enum dmheap_verdict verdict, const char* request,
+                                      const char* module_name)
+{
+    DMHEAP_PORT_LOG_ERROR("dmheap: %s of module %s: %s.\n", request,
+                          name_text(module_name, verdict), reason_text(verdict));
+}
+
+/* Report a registration; is the module known now? */
+static DMHEAP_INLINE bool report_registration(enum dmheap_verdict verdict, bool is_known,
+                                              bool is_new, const char* module_name)
+{
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, "registration", module_name);
+    }
+    if (is_known) {
+        DMHEAP_PORT_LOG_WARN("dmheap: Module %s is already registered.\n", module_name);
+    }
+    if (is_new) {
+        DMHEAP_PORT_LOG_INFO("dmheap: Module %s registered successfully.\n", module_name);
+    }
+    return is_known || is_new;
+}
+
+static DMHEAP_COLD void report_unregistration(const char* module_name, bool is_sound)
+{
+    if (!is_sound) {
+        report_module(VERDICT_DAMAGED, "unregistration", module_name);
+    }
+    DMHEAP_PORT_LOG_INFO("dmheap: Module %s unregistered successfully.\n", module_name);
+}
+
+/* Report an initialization; was it one? */
+static DMHEAP_COLD bool report_init(enum dmheap_verdict verdict, const void* buffer, size_t size,
+                                    size_t alignment)
+{
+    if (verdict == VERDICT_OK) {
+        DMHEAP_PORT_LOG_INFO("dmheap: Initialized with buffer %p of size %u.\n", buffer,
+                             size_number(size));
+        return true;
+    }
+    DMHEAP_PORT_LOG_ERROR(
+        "dmheap: Cannot initialize with buffer %p of size %u, alignment %u: %s.\n", buffer,
+        size_number(size), size_number(alignment), reason_text(verdict));
+    return false;
+}
+
+/*
+ * What to report of a request, under the lock. A free list given up on its way comes first, and is
+ * reported even if the request was served; a request that failed without a heap failed for that.
+ */
+static enum dmheap_verdict settle(struct dmheap_ctx* ctx, enum dmheap_verdict verdict)
+{
+    if (ctx->damage != 0) {
+        ctx->damage = 0;
+        return VERDICT_DAMAGED;
+    }
+    return verdict != VERDICT_OK && ctx == &no_heap ? VERDICT_NO_HEAP : verdict;
+}
+
+/* ---- heaps -------------------------------------------------------------------- */
+
+/* VERDICT_OK: the heap is laid out, no other one can begin, and the lock is held. */
+static DMHEAP_INLINE enum dmheap_verdict
+edge_begin_heap(struct dmheap_ctx* plan, const void* buffer, size_t size, size_t alignment)
+{
+    const enum dmheap_verdict verdict = heap_lay_out(plan, buffer, size, alignment);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    dmheap_port_lock();
+    if (root.is_starting) {
+        dmheap_port_unlock();
+        return VERDICT_BUSY;
+    }
+    root.is_starting = true;
+    plan->number = ctx_new_number();
+    return VERDICT_OK;
+}
+
+/* Make it, for which the lock is released for a while. */
+static DMHEAP_INLINE struct dmheap_ctx* edge_make_heap(const struct dmheap_ctx* plan, void* buffer)
+{
+    dmheap_port_unlock();
+    struct dmheap_ctx* created = heap_create(plan, buffer);
+    dmheap_port_lock();
+    root.is_starting = false;
+    return created;
+}
+
+/* ---- work that is done without the lock ----------------------------------------- */
+
+/* Free what a closed module has, in slices. False: a part of it is damaged. */
+static DMHEAP_INLINE bool edge_sweep(dmheap_word number, dmheap_word id)
+{
+    struct heap_sweep sweep = {0, 0, false, false};
+    bool more = true;
+    while (more) {
+        dmheap_port_lock();
+        struct dmheap_ctx* ctx = registry_numbered(number);
+        more = ctx != NULL && module_sweep(ctx, id, &sweep);
+        dmheap_port_unlock();
+    }
+    return !sweep.damaged;
+}
+
+/* Copy a block to its new place, and let the old one go. */
+static DMHEAP_INLINE void* edge_copy(dmheap_word number, const void* ptr,
+                                     const struct module_move* move)
+{
+    void* moved = block_payload(move->to);
+    memcpy(moved, ptr, (size_t)move->bytes);
+    dmheap_port_lock();
+    struct dmheap_ctx* ctx = registry_numbered(number);
+    const enum dmheap_verdict verdict = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_pointer(verdict, "realloc", ptr);
+    }
+    return verdict != VERDICT_GONE ? moved : NULL;
+}
+
+#endif

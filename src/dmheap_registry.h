@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry: which heaps there are, and which of them serve by default.
+ *
+ * Knows: contexts, by address and number. Does not know: what is in a heap, locks, logs.
+ * Always holds: no call touches a context that is not known here. All of this is called under the lock.
+ * A firmware with one heap, made by dmheap_init, links the first section only.
+ * Cost: proportional to the number of heaps.
+ */
+#ifndef DMHEAP_REGISTRY_H
+#define DMHEAP_REGISTRY_H
+
+#include "dmheap_module.h"
+
+#include "dmheap_ctx.h"
+
+/* ---- one heap ------------------------------------------------------------------ */
+
+/* Without a heap, this one serves: it has no memory and no pointers, so nothing is ever written. */
+static const struct dmheap_ctx no_heap = {.granule_shift = 4};
+
+/*
+ * What the nine functions do instead where there may be more heaps than one. Each is called with
+ * the lock held; all but `numbered` release it.
+ */
+struct registry_calls {
+    void* (*alloc)(struct dmheap_ctx* asked, size_t alignment, size_t size, const char* name);
+    void* (*realloc)(struct dmheap_ctx* asked, void* ptr, size_t size);
+    void (*free)(struct dmheap_ctx* asked, void* ptr);
+    bool (*register_module)(struct dmheap_ctx* asked, const char* name);
+    void (*unregister_module)(struct dmheap_ctx* asked, const char* name);
+    bool (*retag)(struct dmheap_ctx* asked, void* ptr, const char* name);
+    bool (*rename_module)(struct dmheap_ctx* asked, const char* old_name, const char* new_name);
+    struct dmheap_ctx* (*numbered)(dmheap_word number);
+};
+
+static struct {
+    struct dmheap_ctx* heap;              /* the first that serves by default, or no_heap */
+    const struct registry_calls* several; /* NULL: there is that heap, or none */
+    bool is_starting;                     /* a heap is being made */
+} root = {(struct dmheap_ctx*)&no_heap, NULL, false};
+
+/* The heap of that number, or NULL: it went while the lock was released. */
+static inline struct dmheap_ctx* registry_numbered(dmheap_word number)
+{
+    struct dmheap_ctx* ctx = root.several != NULL ? root.several->numbered(number) : root.heap;
+    return ctx->number == number ? ctx : NULL;
+}
+
+/* Begin afresh: if there is a heap that serves by default, there is none at all now. */
+static inline void registry_clear(void)
+{
+    if (root.heap != &no_heap) {
+        root.heap = (struct dmheap_ctx*)&no_heap;
+        root.several = NULL;
+    }
+}
+
+/* ---- several heaps ------------------------------------------------------------ */
+
+struct registry_entry {
+    struct dmheap_ctx* ctx; /* NULL: the list ends here */
+    dmheap_word number;     /* that of the context, unless other data stands there by now */
+    bool is_default;
+    bool is_of_init; /* made by dmheap_init; there is one of that kind at most */
+    char name[DMHEAP_CTX_NAME_BYTES];
+};
+
+/*
+ * All heaps, first those that serve by default, in their order. That of dmheap_init comes on top of
+ * DMHEAP_CTX_MAX, and the last one ends the list.
+ */
+static struct registry_entry registry[DMHEAP_CTX_MAX + 2];
+
+static inline unsigned registry_count(void)
+{
+    unsigned count = 0;
+    while (registry[count].ctx != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static inline unsigned registry_count_defaults(void)
+{
+    unsigned count = 0;
+    while (registry[count].is_default) {
+        count++;
+    }
+    return count;
+}
+
+/* Put an entry in front of the one at `index`. There is room. */
+static inline void registry_insert(unsigned index, struct registry_entry entry)
+{
+    while (entry.ctx != NULL) {
+        const struct registry_entry pushed = registry[index];
+        registry[index++] = entry;
+        entry = pushed;
+    }
+}
+
+/* Take out the entry at `index`. */
+static inline struct registry_entry registry_take(unsigned index)
+{
+    const struct registry_entry entry = registry[index];
+    for (; registry[index].ctx != NULL; index++) {
+        registry[index] = registry[index + 1];
+    }
+    return entry;
+}
+
+static inline struct registry_entry registry_entry_of(struct dmheap_ctx* ctx, bool is_of_init)
+{
+    const struct registry_entry entry = {ctx, ctx->number, is_of_init, is_of_init, ""};
+    return entry;
+}
+
+/* The heap that dmheap_init made is a new one: its former one goes. */
+static inline void registry_adopt(struct dmheap_ctx* ctx)
+{
+    for (unsigned index = registry_count(); index-- != 0;) {
+        if (registry[index].is_of_init) {
+            (void)registry_take(index);
+        }
+    }
+    registry_insert(0, registry_entry_of(ctx, true));
+}
+
+/* First of all: from now on the nine functions go by `calls`, and what dmheap_init did is known. */
+static inline void registry_open(const struct registry_calls* calls)
+{
+    if (root.several == NULL) {
+        memset(registry, 0, sizeof(registry));
+        root.several = calls;
+    }
+    const bool is_listed = registry[0].ctx == root.heap && registry[0].is_default &&
+                           registry[0].number == root.heap->number;
+    if (root.heap != &no_heap && !is_listed) {
+        registry_adopt(root.heap);
+    }
+}
+
+/* The entry of a heap, NULL: the first by default; or NULL. */
+static inline struct registry_entry* registry_entry(const struct dmheap_ctx* asked)
+{
+    const struct dmheap_ctx* ctx = asked != NULL ? asked : root.heap;
+    struct registry_entry* entry = registry;
+    while (entry->ctx != NULL && entry->ctx != ctx) {
+        entry++;
+    }
+    return entry->ctx != NULL && entry->number == ctx->number ? entry : NULL;
+}
+
+/* The heap that a call is about: NULL asks for the first by default. no_heap: there is none. */
+static inline struct dmheap_ctx* registry_find(struct dmheap_ctx* asked)
+{
+    if (asked == NULL || asked == root.heap) {
+        return root.heap;
+    }
+    return registry_entry(asked) != NULL ? asked : (struct dmheap_ctx*)&no_heap;
+}
+
+/* Where a call that `asked` for none goes on after `ctx`: at the next by default, or NULL. */
+static inline struct dmheap_ctx* registry_next(const struct dmheap_ctx* asked,
+                                               const struct dmheap_ctx* ctx)
+{
+    if (asked != NULL) {
+        return NULL;
+    }
+    const struct registry_entry* entry = registry;
+    while (entry->is_default && entry->ctx != ctx) {
+        entry++;
+    }
+    return entry->is_default && entry[1].is_default ? entry[1].ctx : NULL;
+}
+
+/* The heap of that name, which is not empty; or NULL. */
+static inline struct registry_entry* registry_named(const char* name)
+{
+    struct registry_entry* entry = registry;
+    while (entry->ctx != NULL && strcmp(entry->name, name) != 0) {
+        entry++;
+    }
+    return entry->ctx != NULL ? entry : NULL;
+}
+
+/* Is there room for one more heap of dmheap_ctx_init? */
+static inline bool registry_has_room(void)
+{
+    unsigned count = 0;
+    for (const struct registry_entry* entry = registry; entry->ctx != NULL; entry++) {
+        count += !entry->is_of_init;
+    }
+    return count < DMHEAP_CTX_MAX;
+}
+
+/* Let the calls see which heap is the first by default. */
+static inline void registry_publish(void)
+{
+    root.heap = registry[0].is_default ? registry[0].ctx : (struct dmheap_ctx*)&no_heap;
+}
+
+static inline void registry_add(struct dmheap_ctx* ctx)
+{
+    registry_insert(registry_count(), registry_entry_of(ctx, false));
+}
+
+static inline void registry_remove(const struct registry_entry* entry)
+{
+    (void)registry_take((unsigned)(entry - registry));
+    registry_publish();
+}
+
+/* Forget the heaps whose contexts lie in a buffer; were there any? */
+static inline bool registry_forget_in(const void* buffer, size_t size)
+{
+    const unsigned before = registry_count();
+    for (unsigned index = before; index-- != 0;) {
+        if ((uintptr_t)registry[index].ctx - (uintptr_t)buffer < size) {
+            registry_remove(&registry[index]);
+        }
+    }
+    return registry_count() < before;
+}
+
+/* Let a heap serve by default, after all others that do; or not any more. */
+static inline void registry_set_default(const struct registry_entry* entry, bool is_default)
+{
+    struct registry_entry taken = registry_take((unsigned)(entry - registry));
+    taken.is_default = is_default;
+    registry_insert(is_default ? registry_count_defaults() : registry_count(), taken);
+    registry_publish();
+}
+
+#endif

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several heaps: the functions of dmheap_ctx.h, and the nine for whom NULL is more than one heap.
+ *
+ * Knows: which heaps a call is about. Does not know: what a block looks like.
+ * Always holds: whatever else is done under the lock, the registry is opened first.
+ */
+#ifndef DMHEAP_SEVERAL_H
+#define DMHEAP_SEVERAL_H
+
+#include "dmheap_edge.h"
+
+#include "dmheap_ctx.h"
+
+/* ---- several heaps --------------------------------------------------------------- */
+
+static void* alloc_several(struct dmheap_ctx* asked, size_t alignment, size_t size,
+                           const char* module_name);
+static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size);
+static void free_several(struct dmheap_ctx* asked, void* ptr);
+static bool register_several(struct dmheap_ctx* asked, const char* module_name);
+static void unregister_several(struct dmheap_ctx* asked, const char* module_name);
+static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name);
+static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name);
+static struct dmheap_ctx* numbered_several(dmheap_word number);
+
+static const struct registry_calls calls_several = {
+    alloc_several,      realloc_several, free_several,   register_several,
+    unregister_several, retag_several,   rename_several, numbered_several,
+};
+
+/* The entry of a heap, or NULL; the lock is held. */
+static struct registry_entry* open_entry(const struct dmheap_ctx* asked)
+{
+    registry_open(&calls_several);
+    return registry_entry(asked);
+}
+
+/* The heap where a call begins; the lock is held. */
+static struct dmheap_ctx* open_heap(struct dmheap_ctx* asked)
+{
+    registry_open(&calls_several);
+    return registry_find(asked);
+}
+
+/* Release the lock and report what was done to a heap itself; was it done? */
+static bool end_of(enum dmheap_verdict verdict, const char* request, const struct dmheap_ctx* ctx)
+{
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_pointer(verdict, request, ctx);
+    }
+    return verdict == VERDICT_OK;
+}
+
+struct dmheap_ctx* dmheap_ctx_init(void* buffer, size_t size, size_t alignment)
+{
+    struct dmheap_ctx plan;
+    struct dmheap_ctx* created = NULL;
+    enum dmheap_verdict verdict = edge_begin_heap(&plan, buffer, size, alignment);
+    if (verdict == VERDICT_OK) {
+        registry_open(&calls_several);
+        if (registry_forget_in(buffer, size) || registry_has_room()) {
+            created = edge_make_heap(&plan, buffer);
+            registry_open(&calls_several);
+            registry_add(created);
+        } else {
+            root.is_starting = false;
+            verdict = VERDICT_TOO_MANY;
+        }
+        dmheap_port_unlock();
+    }
+    (void)report_init(verdict, buffer, size, alignment);
+    return created;
+}
+
+bool dmheap_ctx_deinit(struct dmheap_ctx* ctx)
+{
+    dmheap_port_lock();
+    const struct registry_entry* entry = open_entry(ctx);
+    if (entry != NULL) {
+        registry_remove(entry);
+    }
+    return end_of(entry != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "deinit", ctx);
+}
+
+bool dmheap_ctx_is_initialized(struct dmheap_ctx* ctx)
+{
+    dmheap_port_lock();
+    const bool is_initialized = open_heap(ctx) != &no_heap;
+    dmheap_port_unlock();
+    return is_initialized;
+}
+
+/* Change whether a heap serves by default. While one is being made, it may become the first. */
+static bool set_default(struct dmheap_ctx* ctx, bool is_default, const char* request)
+{
+    enum dmheap_verdict verdict = VERDICT_OK;
+    dmheap_port_lock();
+    const struct registry_entry* entry = open_entry(ctx);
+    if (entry == NULL) {
+        verdict = VERDICT_NO_HEAP;
+    } else if (root.is_starting) {
+        verdict = VERDICT_BUSY;
+    } else if (entry->is_default != is_default) {
+        if (is_default && registry_count_defaults() == DMHEAP_DEFAULTS_MAX) {
+            verdict = VERDICT_TOO_MANY;
+        } else {
+            registry_set_default(entry, is_default);
+        }
+    }
+    return end_of(verdict, request, ctx);
+}
+
+bool dmheap_ctx_add_default(struct dmheap_ctx* ctx)
+{
+    return set_default(ctx, true, "add_default");
+}
+
+bool dmheap_ctx_remove_default(struct dmheap_ctx* ctx)
+{
+    return set_default(ctx, false, "remove_default");
+}
+
+struct dmheap_ctx* dmheap_ctx_get_default(unsigned index)
+{
+    dmheap_port_lock();
+    registry_open(&calls_several);
+    struct dmheap_ctx* ctx = index < registry_count_defaults() ? registry[index].ctx : NULL;
+    dmheap_port_unlock();
+    return ctx;
+}
+
+bool dmheap_ctx_set_name(struct dmheap_ctx* ctx, const char* name)
+{
+    const char* const text = name != NULL ? name : "";
+    const size_t length = record_measure(text).length;
+    enum dmheap_verdict verdict = VERDICT_OK;
+    dmheap_port_lock();
+    struct registry_entry* entry = open_entry(ctx);
+    const struct registry_entry* holder = length != 0 ? registry_named(text) : NULL;
+    if (entry == NULL) {
+        verdict = VERDICT_NO_HEAP;
+    } else if (length >= sizeof(entry->name)) {
+        verdict = VERDICT_BAD_NAME;
+    } else if (holder != NULL && holder != entry) {
+        verdict = VERDICT_NAME_TAKEN;
+    } else {
+        memcpy(entry->name, text, length + 1);
+    }
+    return end_of(verdict, "set_name", ctx);
+}
+
+bool dmheap_ctx_get_name(struct dmheap_ctx* ctx, char name[DMHEAP_CTX_NAME_BYTES])
+{
+    name[0] = '\0';
+    dmheap_port_lock();
+    const struct registry_entry* entry = open_entry(ctx);
+    if (entry != NULL) {
+        memcpy(name, entry->name, sizeof(entry->name));
+    }
+    dmheap_port_unlock();
+    return entry != NULL;
+}
+
+struct dmheap_ctx* dmheap_ctx_find(const char* name)
+{
+    if (record_is_nobody(name)) {
+        return NULL;
+    }
+    dmheap_port_lock();
+    registry_open(&calls_several);
+    const struct registry_entry* entry = registry_named(name);
+    struct dmheap_ctx* ctx = entry != NULL ? entry->ctx : NULL;
+    dmheap_port_unlock();
+    return ctx;
+}
+
+static struct dmheap_ctx* numbered_several(dmheap_word number)
+{
+    registry_open(&calls_several);
+    const struct registry_entry* entry = registry;
+    while (entry->ctx != NULL && entry->number != number) {
+        entry++;
+    }
+    return entry->ctx != NULL ? entry->ctx : root.heap;
+}
+
+/* ---- the nine for several heaps ---------------------------------------------------- */
+
+static bool register_several(struct dmheap_ctx* asked, const char* module_name)
+{
+    bool is_known;
+    bool is_new;
+    enum dmheap_verdict verdict;
+    struct dmheap_ctx* heap = open_heap(asked);
+    do {
+        verdict = VERDICT_NO_MEMORY;
+        is_known = record_find(heap, module_name) != NULL;
+        is_new = !is_known && record_create(heap, module_name, &verdict) != NULL;
+        verdict = settle(heap, is_known || is_new ? VERDICT_OK : verdict);
+        heap = registry_next(asked, heap);
+    } while (!is_known && !is_new && heap != NULL);
+    dmheap_port_unlock();
+    return report_registration(verdict, is_known, is_new, module_name);
+}
+
+bool dmheap_ctx_register_module(struct dmheap_ctx* ctx, const char* module_name)
+{
+    if (record_is_nobody(module_name)) {
+        report_module(VERDICT_BAD_NAME, "registration", module_name);
+        return false;
+    }
+    dmheap_port_lock();
+    return register_several(ctx, module_name);
+}
+
+static void unregister_several(struct dmheap_ctx* asked, const char* module_name)
+{
+    char name[RECORD_NAME_MAX + 1];
+    bool is_known = false;
+    bool is_sound = true;
+    for (struct dmheap_ctx* heap = open_heap(asked); heap != NULL;
+         heap = registry_next(asked, heap)) {
+        dmheap_word id;
+        const dmheap_word number = heap->number;
+        if (module_close(heap, module_name, name, &id)) {
+            is_known = true;
+            module_name = name; /* the text given may stand in memory that is freed now */
+            dmheap_port_unlock();
+            is_sound = edge_sweep(number, id) && is_sound;
+            dmheap_port_lock();
+        }
+    }
+    dmheap_port_unlock();
+    if (is_known) {
+        report_unregistration(name, is_sound);
+    }
+}
+
+void dmheap_ctx_unregister_module(struct dmheap_ctx* ctx, const char* module_name)
+{
+    dmheap_port_lock();
+    unregister_several(ctx, module_name);
+}
+
+static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alignment, size_t size,
+                                           const char* module_name)
+{
+    enum dmheap_verdict verdict = VERDICT_OK;
+    const struct dmheap_block* block;
+    struct dmheap_ctx* heap = open_heap(asked);
+    do {
+        enum dmheap_verdict here = VERDICT_NO_MEMORY;
+        block = module_alloc(heap, alignment, size, module_name, &here);
+        here = settle(heap, block != NULL ? VERDICT_OK : here);
+        verdict = verdict != VERDICT_DAMAGED ? here : verdict;
+        heap = registry_next(asked, heap);
+    } while (block == NULL && heap != NULL);
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_request(verdict, size, module_name);
+    }
+    return block != NULL ? block_payload(block) : NULL;
+}
+
+DMHEAP_FLATTEN void* dmheap_ctx_malloc(struct dmheap_ctx* ctx, size_t size, const char* module_name)
+{
+    const struct dmheap_block* block = NULL;
+    dmheap_port_lock();
+    if (DMHEAP_SHORT_PATHS) {
+        struct dmheap_ctx* heap = open_heap(ctx);
+        block = module_name == NULL ? module_alloc_nobodys(heap, size)
+                                    : module_alloc_hinted(heap, size, module_name);
+    }
+    if (DMHEAP_UNLIKELY(block == NULL)) {
+        return alloc_several(ctx, 1, size, module_name);
+    }
+    dmheap_port_unlock();
+    return block_payload(block);
+}
+
+void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t size,
+                               const char* module_name)
+{
+    if (!bits_is_power_of_two(alignment)) {
+        report_request(VERDICT_BAD_ALIGNMENT, size, module_name);
+        return NULL;
+    }
+    dmheap_port_lock();
+    return alloc_several(ctx, alignment, size, module_name);
+}
+
+/*
+ * Go on after `outcome` for a block of `heap`: it is resized in place, or moves to that alignment;
+ * the lock is held.
+ */
+static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, void* ptr,
+                          size_t alignment, size_t size)
+{
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    if (outcome == VERDICT_MUST_MOVE) {
+        outcome = module_begin_move(heap, ptr, alignment, size, &move);
+        move.bytes = move.bytes < size ? move.bytes : size;
+    }
+    const dmheap_word number = heap->number;
+    const enum dmheap_verdict verdict = settle(heap, outcome);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_pointer(verdict, "realloc", ptr);
+    }
+    if (outcome != VERDICT_OK) {
+        return NULL;
+    }
+    return move.to != NULL ? edge_copy(number, ptr, &move) : ptr;
+}
+
+static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
+{
+    struct dmheap_ctx* heap = open_heap(asked);
+    enum dmheap_verdict outcome = module_resize(heap, ptr, size);
+    struct dmheap_ctx* next = registry_next(asked, heap);
+    while (outcome == VERDICT_BAD_POINTER && next != NULL) {
+        heap = next;
+        outcome = module_resize(heap, ptr, size);
+        next = registry_next(asked, heap);
+    }
+    const size_t alignment = outcome == VERDICT_MUST_MOVE ? module_alignment(heap, ptr) : 1;
+    return move_several(heap, outcome, ptr, alignment, size);
+}
+
+void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const char* module_name)
+{
+    dmheap_port_lock();
+    return ptr == NULL ? alloc_several(ctx, 1, size, module_name) : realloc_several(ctx, ptr, size);
+}
+
+static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
+{
+    enum dmheap_verdict verdict;
+    struct dmheap_ctx* heap = open_heap(asked);
+    do {
+        verdict = module_free(heap, ptr);
+        heap = registry_next(asked, heap);
+    } while (verdict == VERDICT_BAD_POINTER && heap != NULL);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK && ptr != NULL) {
+        report_pointer(verdict, "free", ptr);
+    }
+}
+
+void dmheap_ctx_free(struct dmheap_ctx* ctx, void* ptr, bool concatenate)
+{
+    (void)concatenate;
+    dmheap_port_lock();
+    free_several(ctx, ptr);
+}
+
+void dmheap_ctx_concatenate_free_blocks(struct dmheap_ctx* ctx)
+{
+    (void)ctx;
+}
+
+/* ---- module handles --------------------------------------------------------------- */
+
+bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
+                            struct dmheap_module* module)
+{
+    enum dmheap_verdict verdict = VERDICT_BAD_NAME;
+    struct dmheap_module found = {0, 0};
+    if (!record_is_nobody(module_name)) {
+        dmheap_port_lock();
+        const struct record* record = NULL;
+        for (struct dmheap_ctx* heap = open_heap(ctx); record == NULL && heap != NULL;
+             heap = registry_next(ctx, heap)) {
+            record = module_open(heap, module_name, &verdict);
+            verdict = settle(heap, record != NULL ? VERDICT_OK : verdict);
+        }
+        if (record != NULL) {
+            found.id = record->id;
+            found.serial = record->serial;
+        }
+        dmheap_port_unlock();
+    }
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, "open_module", module_name);
+    }
+    *module = found;
+    return found.serial != 0;
+}
+
+/* The heap that a handle serves for, and its record; or NULL. */
+static struct record* find_handle(struct dmheap_ctx* asked, struct dmheap_module module,
+                                  struct dmheap_ctx** heap)
+{
+    struct record* record = NULL;
+    *heap = open_heap(asked);
+    for (struct dmheap_ctx* next = *heap; record == NULL && next != NULL;
+         next = registry_next(asked, next)) {
+        *heap = next;
+        record = record_of_handle(next, module.id, module.serial);
+    }
+    return record;
+}
+
+/* Allocate by a handle in every case, report, and release the lock, which is held. */
+static DMHEAP_NOINLINE void* alloc_for_and_unlock(struct dmheap_ctx* asked, size_t alignment,
+                                                  size_t size, struct dmheap_module module)
+{
+    struct dmheap_ctx* heap;
+    struct record* record = find_handle(asked, module, &heap);
+    const struct dmheap_block* block =
+        record != NULL ? module_alloc_owned(heap, alignment, size, record) : NULL;
+    const enum dmheap_verdict verdict = settle(heap, block != NULL    ? VERDICT_OK
+                                                     : record != NULL ? VERDICT_NO_MEMORY
+                                                                      : VERDICT_GONE);
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_request(verdict, size, "of a handle");
+    }
+    return block != NULL ? block_payload(block) : NULL;
+}
+
+DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
+                                           struct dmheap_module module)
+{
+    dmheap_port_lock();
+    const struct dmheap_block* block =
+        DMHEAP_SHORT_PATHS ? module_alloc_handled(open_heap(ctx), size, module.id, module.serial)
+                           : NULL;
+    if (DMHEAP_UNLIKELY(block == NULL)) {
+        return alloc_for_and_unlock(ctx, 1, size, module);
+    }
+    dmheap_port_unlock();
+    return block_payload(block);
+}
+
+void* dmheap_ctx_aligned_alloc_for(struct dmheap_ctx* ctx, size_t alignment, size_t size,
+                                   struct dmheap_module module)
+{
+    if (!bits_is_power_of_two(alignment)) {
+        report_request(VERDICT_BAD_ALIGNMENT, size, "of a handle");
+        return NULL;
+    }
+    dmheap_port_lock();
+    return alloc_for_and_unlock(ctx, alignment, size, module);
+}
+
+/* ---- companions ------------------------------------------------------------------- */
+
+void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const char* module_name)
+{
+    const bool is_beyond = size != 0 && count > SIZE_MAX / size;
+    const size_t bytes = is_beyond ? SIZE_MAX : count * size; /* that many no heap has */
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = open_heap(ctx);
+    struct dmheap_ctx* next = heap;
+    for (; move.to == NULL && next != NULL; next = registry_next(ctx, heap)) {
+        heap = next;
+        verdict = settle(heap, module_begin_clear(heap, bytes, module_name, &move));
+    }
+    const dmheap_word number = heap->number;
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_request(verdict, bytes, module_name);
+    }
+    if (move.to == NULL) {
+        return NULL;
+    }
+    memset(block_payload(move.to), 0, (size_t)move.bytes);
+    dmheap_port_lock();
+    heap = registry_numbered(number);
+    verdict = heap != NULL ? module_finish_clear(heap, &move) : VERDICT_GONE;
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_request(verdict, bytes, module_name);
+    }
+    return verdict == VERDICT_OK ? block_payload(move.to) : NULL;
+}
+
+void* dmheap_ctx_aligned_realloc(struct dmheap_ctx* ctx, void* ptr, size_t alignment, size_t size,
+                                 const char* module_name)
+{
+    if (ptr == NULL || !bits_is_power_of_two(alignment)) {
+        return dmheap_ctx_aligned_alloc(ctx, alignment, size, module_name);
+    }
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = open_heap(ctx);
+    struct dmheap_ctx* next = heap;
+    enum dmheap_verdict outcome = VERDICT_BAD_POINTER;
+    for (; outcome == VERDICT_BAD_POINTER && next != NULL; next = registry_next(ctx, heap)) {
+        heap = next;
+        outcome = module_realign(heap, ptr, alignment, size);
+    }
+    return move_several(heap, outcome, ptr, alignment, size);
+}
+
+size_t dmheap_ctx_usable_size(struct dmheap_ctx* ctx, const void* ptr)
+{
+    size_t capacity = 0;
+    enum dmheap_verdict verdict = VERDICT_BAD_POINTER;
+    dmheap_port_lock();
+    for (struct dmheap_ctx* heap = open_heap(ctx); verdict == VERDICT_BAD_POINTER && heap != NULL;
+         heap = registry_next(ctx, heap)) {
+        verdict = module_capacity_of(heap, ptr, &capacity);
+    }
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK && ptr != NULL) {
+        report_pointer(verdict, "usable_size", ptr);
+    }
+    return capacity;
+}
+
+bool dmheap_ctx_owner_of(struct dmheap_ctx* ctx, const void* ptr,
+                         char module_name[DMHEAP_NAME_BYTES])
+{
+    enum dmheap_verdict verdict = VERDICT_BAD_POINTER;
+    module_name[0] = '\0';
+    dmheap_port_lock();
+    for (struct dmheap_ctx* heap = open_heap(ctx); verdict == VERDICT_BAD_POINTER && heap != NULL;
+         heap = registry_next(ctx, heap)) {
+        verdict = module_owner_of(heap, ptr, module_name);
+    }
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_pointer(verdict, "owner_of", ptr);
+    }
+    return verdict == VERDICT_OK;
+}
+
+static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name)
+{
+    enum dmheap_verdict outcome;
+    enum dmheap_verdict verdict;
+    struct dmheap_ctx* heap = open_heap(asked);
+    do {
+        outcome = module_retag(heap, ptr, module_name);
+        verdict = settle(heap, outcome);
+        heap = registry_next(asked, heap);
+    } while (outcome == VERDICT_BAD_POINTER && heap != NULL);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_pointer(verdict, "retag", ptr);
+    }
+    return outcome == VERDICT_OK;
+}
+
+bool dmheap_ctx_retag(struct dmheap_ctx* ctx, void* ptr, const char* module_name)
+{
+    dmheap_port_lock();
+    return retag_several(ctx, ptr, module_name);
+}
+
+/* Undo the renaming of a module in the heaps before `end`; what it needs was freed just now. */
+static void rename_back(struct dmheap_ctx* asked, const struct dmheap_ctx* end,
+                        const char* old_name, const char* new_name)
+{
+    for (struct dmheap_ctx* heap = registry_find(asked); heap != end;
+         heap = registry_next(asked, heap)) {
+        (void)module_rename(heap, new_name, old_name);
+    }
+}
+
+static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name)
+{
+    enum dmheap_verdict outcome = VERDICT_NO_MODULE;
+    enum dmheap_verdict verdict = VERDICT_NO_MODULE;
+    bool is_settled = false;
+    for (struct dmheap_ctx* heap = open_heap(asked); !is_settled && heap != NULL;
+         heap = registry_next(asked, heap)) {
+        enum dmheap_verdict here = module_rename(heap, old_name, new_name);
+        if (here == VERDICT_NO_MODULE && module_is_known(heap, new_name)) {
+            here = VERDICT_NAME_TAKEN;
+        }
+        if (here != VERDICT_NO_MODULE || outcome == VERDICT_NO_MODULE) {
+            outcome = here;
+            verdict = settle(heap, here);
+        }
+        is_settled = here != VERDICT_OK && here != VERDICT_NO_MODULE;
+        if (is_settled) {
+            rename_back(asked, heap, old_name, new_name);
+        }
+    }
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, "renaming", old_name);
+    }
+    return outcome == VERDICT_OK;
+}
+
+bool dmheap_ctx_rename_module(struct dmheap_ctx* ctx, const char* old_name, const char* new_name)
+{
+    dmheap_port_lock();
+    return rename_several(ctx, old_name, new_name);
+}
+
+#endif

@@ -1,0 +1,1187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions of dmheap_ctx.h, sentence by sentence: several heaps, handles, companions. At the
+ * end random calls for several heaps, each heap proven after each call.
+ *
+ *     test_ctx              all cases, and random calls from a fresh seed
+ *     test_ctx SEED         those of that seed
+ */
+#include "heap_test.h"
+
+#include "dmod_api.h"
+
+#include <time.h>
+
+/* ---- heaps of a case --------------------------------------------------------------- */
+
+#define MOST 20
+
+static struct dmheap_ctx* made[MOST];
+static unsigned made_count;
+
+static struct dmheap_ctx* make_in(unsigned char* buffer, size_t size)
+{
+    struct dmheap_ctx* ctx = dmheap_ctx_init(buffer, size, 8);
+    assert_non_null(ctx);
+    expect_info();
+    assert_true(made_count < MOST);
+    made[made_count++] = ctx;
+    return ctx;
+}
+
+static struct dmheap_ctx* make(size_t size)
+{
+    return make_in(arena_make(size, 0), size);
+}
+
+/* A heap that serves by default. */
+static struct dmheap_ctx* make_default(size_t size)
+{
+    struct dmheap_ctx* ctx = make(size);
+    assert_true(dmheap_ctx_add_default(ctx));
+    return ctx;
+}
+
+static void verify(struct dmheap_ctx* ctx)
+{
+    test_heap.ctx = ctx;
+    (void)heap_verify();
+}
+
+static bool is_in(const void* ptr, const struct dmheap_ctx* ctx)
+{
+    return (uintptr_t)ptr - (uintptr_t)ctx < (uintptr_t)ctx->end;
+}
+
+static bool is_empty(struct dmheap_ctx* ctx)
+{
+    verify(ctx);
+    return heap_is_empty();
+}
+
+static int ctx_case_begin(void** state)
+{
+    made_count = 0;
+    return heap_case_begin(state);
+}
+
+/* No heap is left, before its memory goes. */
+static int ctx_case_end(void** state)
+{
+    for (unsigned i = 0; i < made_count; i++) {
+        if (dmheap_ctx_is_initialized(made[i])) {
+            assert_true(dmheap_ctx_deinit(made[i]));
+        }
+    }
+    while (dmheap_ctx_get_default(0) != NULL) {
+        assert_true(dmheap_ctx_deinit(NULL));
+    }
+    return heap_case_end(state);
+}
+
+#define ctx_case(function) cmocka_unit_test_setup_teardown(function, ctx_case_begin, ctx_case_end)
+
+/* ---- init and deinit ----------------------------------------------------------------- */
+
+static void a_heap_serves_whoever_names_it_and_no_one_else(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    assert_true(dmheap_ctx_is_initialized(ctx));
+    assert_false(dmheap_is_initialized());
+    assert_false(dmheap_ctx_is_initialized(NULL));
+    void* ptr = dmheap_ctx_malloc(ctx, 100, "dma");
+    assert_true(is_in(ptr, ctx));
+    expect_silence();
+    assert_null(dmheap_malloc(100, NULL));
+    expect_error();
+    dmheap_free(ptr, false);
+    expect_error();
+    dmheap_ctx_free(ctx, ptr, false);
+    expect_silence();
+    verify(ctx);
+}
+
+static void what_init_refuses_makes_no_heap(void** state)
+{
+    (void)state;
+    unsigned char* buffer = arena_make(4 * KIB, 0);
+    assert_null(dmheap_ctx_init(NULL, 4 * KIB, 8));
+    expect_error();
+    assert_null(dmheap_ctx_init(buffer, 0, 8));
+    expect_error();
+    assert_null(dmheap_ctx_init(buffer, 4 * KIB, 0));
+    expect_error();
+    assert_null(dmheap_ctx_init(buffer, 4 * KIB, 12));
+    expect_error();
+    assert_null(dmheap_ctx_init(buffer, 64, 8));
+    expect_error();
+    assert_true(arena_is_canary(buffer, 4 * KIB));
+    assert_null(dmheap_ctx_get_default(0));
+}
+
+static void there_may_be_sixteen_heaps_and_that_of_init(void** state)
+{
+    (void)state;
+    unsigned char* const main_buffer = arena_make(2 * KIB, 0);
+    assert_true(dmheap_init(main_buffer, 2 * KIB, 8));
+    expect_info();
+    for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
+        (void)make(2 * KIB);
+    }
+    unsigned char* const buffer = arena_make(2 * KIB, 0);
+    assert_null(dmheap_ctx_init(buffer, 2 * KIB, 8));
+    expect_error();
+    assert_true(arena_is_canary(buffer, 2 * KIB));
+    assert_true(dmheap_ctx_deinit(made[3]));
+    assert_false(dmheap_ctx_is_initialized(made[3]));
+    made[3] = dmheap_ctx_init(buffer, 2 * KIB, 8);
+    assert_non_null(made[3]);
+    expect_info();
+    for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
+        void* ptr = dmheap_ctx_malloc(made[i], 40, "app");
+        assert_true(is_in(ptr, made[i]));
+        verify(made[i]);
+    }
+}
+
+static void nothing_reaches_a_heap_that_was_torn_down(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(4 * KIB, 0);
+    struct dmheap_ctx* ctx = make_in(buffer, 4 * KIB);
+    assert_true(dmheap_ctx_add_default(ctx));
+    assert_true(dmheap_ctx_set_name(ctx, "dma"));
+    void* ptr = dmheap_ctx_malloc(ctx, 100, "app");
+    struct dmheap_module app;
+    assert_true(dmheap_ctx_open_module(ctx, "app", &app));
+    assert_true(dmheap_ctx_deinit(ctx));
+    expect_silence();
+    memset(buffer, CANARY, 4 * KIB); /* it is the caller's again */
+
+    char name[DMHEAP_NAME_BYTES];
+    assert_false(dmheap_ctx_is_initialized(ctx));
+    assert_false(dmheap_is_initialized());
+    assert_null(dmheap_ctx_get_default(0));
+    assert_null(dmheap_ctx_find("dma"));
+    assert_false(dmheap_ctx_get_name(ctx, name));
+    dmheap_ctx_unregister_module(ctx, "app");
+    dmheap_ctx_concatenate_free_blocks(ctx);
+    expect_silence();
+    assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
+    expect_error();
+    assert_null(dmheap_ctx_malloc(ctx, 10, "app"));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_alloc(ctx, 64, 10, "app"));
+    expect_error();
+    assert_null(dmheap_ctx_realloc(ctx, ptr, 10, "app"));
+    expect_error();
+    assert_null(dmheap_ctx_realloc(ctx, NULL, 10, "app"));
+    expect_error();
+    dmheap_ctx_free(ctx, ptr, false);
+    expect_error();
+    assert_false(dmheap_ctx_register_module(ctx, "app"));
+    expect_error();
+    assert_false(dmheap_ctx_open_module(ctx, "app", &app));
+    expect_error();
+    assert_null(dmheap_ctx_malloc_for(ctx, 10, app));
+    expect_error();
+    assert_null(dmheap_ctx_calloc(ctx, 1, 10, "app"));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 64, 10, "app"));
+    expect_error();
+    assert_int_equal(dmheap_ctx_usable_size(ctx, ptr), 0);
+    expect_error();
+    assert_false(dmheap_ctx_owner_of(ctx, ptr, name));
+    expect_error();
+    assert_false(dmheap_ctx_retag(ctx, ptr, "app"));
+    expect_error();
+    assert_false(dmheap_ctx_rename_module(ctx, "app", "web"));
+    expect_error();
+    assert_false(dmheap_ctx_add_default(ctx));
+    expect_error();
+    assert_false(dmheap_ctx_remove_default(ctx));
+    expect_error();
+    assert_false(dmheap_ctx_set_name(ctx, "dma"));
+    expect_error();
+    assert_false(dmheap_ctx_deinit(ctx));
+    expect_error();
+    assert_true(arena_is_canary(buffer, 4 * KIB));
+}
+
+/* A value that is no context is looked for, and not read: this one could not be. */
+static void any_value_may_be_given_as_a_context(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make_default(4 * KIB);
+    struct dmheap_ctx* const no_context[] = {
+        (struct dmheap_ctx*)(uintptr_t)1, (struct dmheap_ctx*)UINTPTR_MAX,
+        (struct dmheap_ctx*)((uintptr_t)ctx + 8), (struct dmheap_ctx*)(uintptr_t)ctx->end};
+    for (size_t i = 0; i < COUNT_OF(no_context); i++) {
+        assert_false(dmheap_ctx_is_initialized(no_context[i]));
+        assert_null(dmheap_ctx_malloc(no_context[i], 10, NULL));
+        expect_error();
+        assert_false(dmheap_ctx_deinit(no_context[i]));
+        expect_error();
+    }
+}
+
+static void a_buffer_used_again_forgets_the_heap_in_it(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    struct dmheap_ctx* bystander = make_default(2 * KIB);
+    struct dmheap_ctx* former = make_in(buffer + 64, 4 * KIB);
+    assert_true(dmheap_ctx_add_default(former));
+    void* ptr = dmheap_ctx_malloc(former, 10, "app");
+    struct dmheap_ctx* now = make_in(buffer, 8 * KIB);
+    assert_ptr_not_equal(now, former);
+    assert_false(dmheap_ctx_is_initialized(former));
+    assert_ptr_equal(dmheap_ctx_get_default(0), bystander);
+    assert_null(dmheap_ctx_get_default(1));
+    dmheap_free(ptr, false);
+    expect_error();
+    /* In the very place of one: that one's pointers are bad, too. */
+    struct dmheap_ctx* again = make_in(buffer, 8 * KIB);
+    assert_ptr_equal(again, now);
+    assert_true(is_empty(again));
+}
+
+static void a_heap_may_stand_in_a_block_of_another(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* outer = make_default(8 * KIB);
+    void* block = dmheap_malloc(2 * KIB, "arena");
+    struct dmheap_ctx* inner = make_in(block, 2 * KIB);
+    assert_true(dmheap_ctx_add_default(inner));
+    void* ptr = dmheap_ctx_malloc(inner, 100, "app");
+    assert_true(is_in(ptr, inner));
+    dmheap_free(ptr, true); /* found by its address, though the outer heap reaches around it */
+    expect_silence();
+    verify(inner);
+    assert_int_equal(heap_client_blocks(), 0);
+    assert_true(dmheap_ctx_deinit(inner));
+    dmheap_free(block, true);
+    expect_silence();
+    dmheap_unregister_module("arena");
+    expect_info();
+    assert_true(is_empty(outer));
+}
+
+static void init_forgets_all_heaps_while_one_serves_by_default(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(2 * KIB);
+    unsigned char* const buffer = arena_make(4 * KIB, 0);
+    assert_true(dmheap_init(buffer, 4 * KIB, 8));
+    expect_info();
+    assert_true(dmheap_ctx_is_initialized(ctx)); /* none served by default before */
+    struct dmheap_ctx* const first = dmheap_ctx_get_default(0);
+    assert_true(dmheap_ctx_add_default(ctx));
+    assert_true(dmheap_init(buffer, 4 * KIB, 16));
+    expect_info();
+    assert_false(dmheap_ctx_is_initialized(ctx));
+    assert_null(dmheap_ctx_get_default(1));
+    assert_true(dmheap_ctx_is_initialized(dmheap_ctx_get_default(0)));
+    assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
+    expect_error();
+    assert_true(dmheap_ctx_is_initialized(first) == (first == dmheap_ctx_get_default(0)));
+}
+
+/* Its former heap was taken off the list, and would else be one more each time. */
+static void there_is_one_heap_of_init_at_most(void** state)
+{
+    (void)state;
+    unsigned char* const buffer[2] = {arena_make(2 * KIB, 0), arena_make(2 * KIB, 0)};
+    struct dmheap_ctx* former = NULL;
+    for (unsigned i = 0; i < 2 * DMHEAP_CTX_MAX; i++) {
+        assert_true(dmheap_init(buffer[i % 2], 2 * KIB, 8));
+        expect_info();
+        assert_false(former != NULL && dmheap_ctx_is_initialized(former));
+        former = dmheap_ctx_get_default(0);
+        assert_true(dmheap_ctx_remove_default(former));
+        assert_false(dmheap_is_initialized());
+        assert_true(dmheap_ctx_is_initialized(former));
+        void* ptr = dmheap_ctx_malloc(former, 10, "app");
+        assert_true(is_in(ptr, former));
+    }
+    made[made_count++] = former;
+}
+
+/* ---- the list of those that serve by default ---------------------------------------------- */
+
+static void eight_heaps_may_serve_by_default_in_their_order(void** state)
+{
+    (void)state;
+    for (unsigned i = 0; i <= DMHEAP_DEFAULTS_MAX; i++) {
+        struct dmheap_ctx* ctx = make(2 * KIB);
+        assert_int_equal(dmheap_ctx_add_default(ctx), i < DMHEAP_DEFAULTS_MAX);
+    }
+    expect_error();
+    assert_true(dmheap_ctx_add_default(made[5])); /* its place stays */
+    for (unsigned i = 0; i < DMHEAP_DEFAULTS_MAX; i++) {
+        assert_ptr_equal(dmheap_ctx_get_default(i), made[i]);
+    }
+    assert_null(dmheap_ctx_get_default(DMHEAP_DEFAULTS_MAX));
+    assert_null(dmheap_ctx_get_default(~0U));
+    assert_true(dmheap_ctx_remove_default(made[0]));
+    assert_true(dmheap_ctx_remove_default(made[3]));
+    assert_true(dmheap_ctx_remove_default(made[3]));
+    assert_true(dmheap_ctx_add_default(made[8]));
+    const unsigned order[] = {1, 2, 4, 5, 6, 7, 8};
+    for (unsigned i = 0; i < COUNT_OF(order); i++) {
+        assert_ptr_equal(dmheap_ctx_get_default(i), made[order[i]]);
+    }
+    assert_null(dmheap_ctx_get_default(COUNT_OF(order)));
+    expect_silence();
+}
+
+static void the_first_heap_that_serves_is_taken(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* heap[3];
+    for (unsigned i = 0; i < 3; i++) {
+        heap[i] = make_default((i + 1) * 4 * KIB);
+    }
+    assert_true(is_in(dmheap_malloc(2500, "app"), heap[0]));
+    assert_true(is_in(dmheap_malloc(2500, "app"), heap[1]));
+    assert_true(is_in(dmheap_malloc(6000, NULL), heap[2]));
+    assert_true(is_in(dmheap_aligned_alloc(64, 2500, "app"), heap[1]));
+    assert_true(is_in(dmheap_realloc(NULL, 3000, "web"), heap[2]));
+    assert_true(is_in(dmheap_ctx_calloc(NULL, 10, 10, "app"), heap[0]));
+    expect_silence();
+    assert_null(dmheap_malloc(16 * KIB, "app"));
+    expect_error(); /* one, for all of them */
+    assert_null(dmheap_malloc(10, long_name(64, 'x')));
+    expect_error();
+    for (unsigned i = 0; i < 3; i++) {
+        verify(heap[i]);
+    }
+}
+
+static void a_pointer_finds_its_heap(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* heap[3];
+    void* ptr[3];
+    for (unsigned i = 0; i < 3; i++) {
+        heap[i] = make_default(4 * KIB);
+        ptr[i] = dmheap_ctx_malloc(heap[i], 100, "app");
+        fill(ptr[i], 100, i);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        char name[DMHEAP_NAME_BYTES];
+        void* moved = dmheap_realloc(ptr[i], 1000 + i, NULL);
+        assert_true(is_in(moved, heap[i]));
+        assert_true(is_filled(moved, 100, i));
+        assert_true(dmheap_ctx_usable_size(NULL, moved) >= 1000 + i);
+        assert_true(dmheap_ctx_owner_of(NULL, moved, name));
+        assert_string_equal(name, "app");
+        assert_true(dmheap_ctx_retag(NULL, moved, NULL));
+        moved = dmheap_ctx_aligned_realloc(NULL, moved, 128, 200, NULL);
+        assert_true(is_in(moved, heap[i]) && is_aligned(moved, 128));
+        assert_true(is_filled(moved, 100, i));
+        ptr[i] = moved;
+    }
+    expect_silence();
+    dmheap_ctx_free(heap[0], ptr[2], false); /* not of the heap named */
+    expect_error();
+    assert_null(dmheap_ctx_realloc(heap[2], ptr[0], 4, NULL));
+    expect_error();
+    for (unsigned i = 0; i < 3; i++) {
+        dmheap_free(ptr[i], false);
+        expect_silence();
+        dmheap_free(ptr[i], false);
+        expect_error();
+        dmheap_unregister_module("app");
+        test_port_forget_lines();
+        assert_true(is_empty(heap[i]));
+    }
+}
+
+/* A larger heap elsewhere does not matter to it. */
+static void a_block_never_leaves_its_heap(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* small = make_default(2 * KIB);
+    (void)make_default(16 * KIB);
+    void* ptr = dmheap_malloc(100, "app");
+    fill(ptr, 100, 1);
+    assert_true(is_in(ptr, small));
+    assert_null(dmheap_realloc(ptr, 4 * KIB, NULL));
+    expect_error();
+    assert_true(is_filled(ptr, 100, 1));
+    verify(small);
+}
+
+static void a_module_is_unregistered_in_all_heaps_that_serve_by_default(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* heap[3];
+    for (unsigned i = 0; i < 3; i++) {
+        heap[i] = make(4 * KIB);
+    }
+    assert_true(dmheap_ctx_add_default(heap[0]) && dmheap_ctx_add_default(heap[1]));
+    char* name =
+        dmheap_ctx_malloc(heap[0], 16, "app"); /* which goes with the first heap's blocks */
+    memcpy(name, "app", 4);
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned k = 0; k < 20; k++) {
+            assert_non_null(dmheap_ctx_malloc(heap[i], 40, "app"));
+        }
+    }
+    dmheap_unregister_module(name);
+    expect_info_of("dmheap: Module app unregistered successfully.\n");
+    assert_true(is_empty(heap[0]) && is_empty(heap[1]));
+    assert_false(is_empty(heap[2]));
+    dmheap_ctx_unregister_module(heap[2], "app");
+    expect_info();
+    assert_true(is_empty(heap[2]));
+    dmheap_unregister_module("app");
+    dmheap_ctx_unregister_module(heap[2], NULL);
+    expect_silence();
+}
+
+static void a_module_is_registered_in_the_first_heap_that_has_room(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* first = make_default(2 * KIB);
+    struct dmheap_ctx* second = make_default(2 * KIB);
+    while (dmheap_ctx_malloc(first, 0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+    assert_true(dmheap_register_module("app"));
+    expect_info_of("dmheap: Module app registered successfully.\n");
+    assert_true(dmheap_register_module("app"));
+    expect_warning();
+    test_heap.ctx = second;
+    assert_int_equal(modules(), 1);
+    while (dmheap_ctx_malloc(second, 0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+    assert_false(dmheap_register_module("web"));
+    expect_error();
+    assert_false(dmheap_ctx_register_module(second, NULL));
+    expect_error();
+    assert_false(dmheap_register_module(""));
+    expect_error();
+    verify(first);
+    verify(second);
+}
+
+/* ---- names of heaps ---------------------------------------------------------------------- */
+
+static void a_heap_is_found_by_its_name(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* dma = make(2 * KIB);
+    struct dmheap_ctx* sdram = make(2 * KIB);
+    unsigned char* const buffer = arena_make(2 * KIB, 0);
+    assert_true(dmheap_init(buffer, 2 * KIB, 8));
+    expect_info();
+    char name[DMHEAP_CTX_NAME_BYTES];
+    assert_true(dmheap_ctx_get_name(dma, name));
+    assert_string_equal(name, "");
+    assert_true(dmheap_ctx_set_name(dma, "dma"));
+    assert_true(dmheap_ctx_set_name(sdram, "sdram56789abcde"));
+    assert_true(dmheap_ctx_set_name(NULL, "internal"));
+    assert_ptr_equal(dmheap_ctx_find("dma"), dma);
+    assert_ptr_equal(dmheap_ctx_find("sdram56789abcde"), sdram);
+    assert_ptr_equal(dmheap_ctx_find("internal"), dmheap_ctx_get_default(0));
+    assert_true(dmheap_ctx_get_name(sdram, name));
+    assert_string_equal(name, "sdram56789abcde");
+    assert_true(dmheap_ctx_set_name(dma, "dma"));
+    assert_true(dmheap_ctx_add_default(dma)); /* a name moves with its heap */
+    assert_ptr_equal(dmheap_ctx_find("dma"), dma);
+    assert_ptr_equal(dmheap_ctx_find("internal"), dmheap_ctx_get_default(0));
+    assert_true(dmheap_ctx_set_name(dma, NULL));
+    assert_null(dmheap_ctx_find("dma"));
+    assert_null(dmheap_ctx_find(NULL));
+    assert_null(dmheap_ctx_find(""));
+    assert_true(dmheap_ctx_set_name(sdram, ""));
+    expect_silence();
+    assert_true(dmheap_init(buffer, 2 * KIB, 8));
+    expect_info();
+    assert_true(dmheap_ctx_get_name(NULL, name));
+    assert_string_equal(name, ""); /* that is another heap */
+}
+
+static void a_name_that_is_too_long_or_taken_is_refused(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* dma = make(2 * KIB);
+    struct dmheap_ctx* sdram = make(2 * KIB);
+    assert_true(dmheap_ctx_set_name(dma, "dma"));
+    assert_false(dmheap_ctx_set_name(sdram, "dma"));
+    expect_error();
+    assert_false(dmheap_ctx_set_name(dma, long_name(16, 'x')));
+    expect_error();
+    assert_false(dmheap_ctx_set_name(dma, long_name(100, 'x')));
+    expect_error();
+    assert_ptr_equal(dmheap_ctx_find("dma"), dma);
+    assert_true(dmheap_ctx_deinit(dma));
+    assert_true(dmheap_ctx_set_name(sdram, "dma"));
+}
+
+/* ---- handles ------------------------------------------------------------------------------- */
+
+static void a_handle_allocates_for_its_module(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make_default(4 * KIB);
+    struct dmheap_module app;
+    struct dmheap_module again;
+    char name[DMHEAP_NAME_BYTES];
+    assert_true(dmheap_ctx_open_module(ctx, "app", &app));
+    assert_true(dmheap_ctx_open_module(NULL, "app", &again));
+    assert_memory_equal(&app, &again, sizeof(app));
+    void* ptr = dmheap_ctx_malloc_for(ctx, 100, app);
+    assert_true(dmheap_ctx_owner_of(ctx, ptr, name));
+    assert_string_equal(name, "app");
+    ptr = dmheap_ctx_malloc_for(NULL, 100, app);
+    assert_string_equal(heap_owner_name((test_heap.ctx = ctx, ptr)), "app");
+    ptr = dmheap_ctx_aligned_alloc_for(ctx, 256, 100, app);
+    assert_true(is_aligned(ptr, 256));
+    assert_string_equal(heap_owner_name(ptr), "app");
+    expect_silence();
+    assert_null(dmheap_ctx_malloc_for(ctx, 8 * KIB, app));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_alloc_for(ctx, 3, 8, app));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_alloc_for(ctx, 0, 8, app));
+    expect_error();
+    verify(ctx);
+    assert_true(dmheap_ctx_rename_module(ctx, "app", "application"));
+    ptr = dmheap_ctx_malloc_for(ctx, 10, app);
+    assert_string_equal(heap_owner_name(ptr), "application");
+    dmheap_ctx_unregister_module(ctx, "application");
+    expect_info();
+    assert_true(is_empty(ctx));
+}
+
+static void expect_stale(struct dmheap_ctx* ctx, struct dmheap_module module)
+{
+    assert_null(dmheap_ctx_malloc_for(ctx, 10, module));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_alloc_for(ctx, 64, 10, module));
+    expect_error();
+    verify(test_heap.ctx);
+}
+
+static void a_stale_handle_is_refused(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make_default(4 * KIB);
+    struct dmheap_ctx* other = make_default(4 * KIB);
+    struct dmheap_module app;
+    struct dmheap_module now;
+    assert_true(dmheap_ctx_open_module(ctx, "app", &app));
+    test_heap.ctx = other;
+    expect_stale(other, app); /* of another heap, also where that one has a module with its id */
+    assert_true(dmheap_ctx_open_module(other, "app", &now));
+    assert_int_equal(app.id, now.id);
+    expect_stale(other, app);
+    test_heap.ctx = ctx;
+    dmheap_ctx_unregister_module(ctx, "app");
+    expect_info();
+    expect_stale(ctx, app);
+    expect_stale(NULL, app);
+    assert_true(dmheap_ctx_open_module(ctx, "app", &now)); /* name and place are used again */
+    assert_int_equal(app.id, now.id);
+    expect_stale(ctx, app);
+    assert_non_null(dmheap_ctx_malloc_for(ctx, 10, now));
+    expect_stale(ctx, app);
+    expect_silence();
+}
+
+static void a_handle_that_is_none_is_refused(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    struct dmheap_module app;
+    assert_true(dmheap_ctx_open_module(ctx, "app", &app));
+    test_heap.ctx = ctx;
+    const uint32_t ids[] = {0, 1, 2, 3, 4, 254, 255, 256, 4095, 4096, UINT32_MAX - 1, UINT32_MAX};
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        const struct dmheap_module zero = {ids[i], 0};
+        const struct dmheap_module forged = {ids[i], app.serial + 1};
+        const struct dmheap_module elsewhere = {ids[i], app.serial};
+        expect_stale(ctx, zero);
+        expect_stale(ctx, forged);
+        if (ids[i] != app.id) {
+            expect_stale(ctx, elsewhere);
+        }
+    }
+    struct dmheap_module none = app;
+    assert_false(dmheap_ctx_open_module(ctx, NULL, &none));
+    expect_error();
+    assert_int_equal(none.id, 0);
+    assert_int_equal(none.serial, 0);
+    assert_false(dmheap_ctx_open_module(ctx, long_name(64, 'x'), &none));
+    expect_error();
+    while (dmheap_ctx_malloc_for(ctx, 0, app) != NULL) {
+    }
+    test_port_forget_lines();
+    assert_false(dmheap_ctx_open_module(ctx, "web", &none));
+    expect_error();
+    verify(ctx);
+}
+
+/* While its blocks are swept, its id is still taken. */
+static struct dmheap_module swept;
+static unsigned refused;
+
+static void allocate_for_the_swept(void* context)
+{
+    refused += dmheap_ctx_malloc_for(context, 10, swept) == NULL;
+}
+
+static void a_handle_of_a_module_that_is_being_unregistered_is_refused(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(64 * KIB);
+    assert_true(dmheap_ctx_open_module(ctx, "app", &swept));
+    for (unsigned i = 0; i < 500; i++) {
+        assert_non_null(dmheap_ctx_malloc_for(ctx, 40, swept));
+        assert_non_null(dmheap_ctx_malloc(ctx, 40, NULL));
+    }
+    refused = 0;
+    test_port_on_unlock(allocate_for_the_swept, ctx);
+    const unsigned before = test_port_holds();
+    dmheap_ctx_unregister_module(ctx, "app");
+    const unsigned holds = test_port_holds() - before;
+    test_port_on_unlock(NULL, NULL);
+    assert_true(refused > 10);
+    assert_true(holds > refused);
+    test_port_forget_lines();
+    verify(ctx);
+    assert_int_equal(modules(), 0);
+}
+
+/* ---- companions ------------------------------------------------------------------------------ */
+
+static void calloc_clears(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(4 * KIB, 0);
+    memset(buffer, 0xEE, 4 * KIB);
+    struct dmheap_ctx* ctx = make_in(buffer, 4 * KIB);
+    static const unsigned char zero[512];
+    void* dirty = dmheap_ctx_malloc(ctx, 512, NULL);
+    memset(dirty, 0xEE, 512);
+    dmheap_ctx_free(ctx, dirty, false);
+    unsigned char* ptr = dmheap_ctx_calloc(ctx, 4, 100, "app");
+    assert_memory_equal(ptr, zero, 400);
+    assert_string_equal(heap_owner_name((test_heap.ctx = ctx, ptr)), "app");
+    ptr = dmheap_ctx_calloc(ctx, 512, 1, NULL);
+    assert_memory_equal(ptr, zero, 512);
+    assert_string_equal(heap_owner_name(ptr), "");
+    assert_non_null(dmheap_ctx_calloc(ctx, 0, 100, NULL));
+    assert_non_null(dmheap_ctx_calloc(ctx, 100, 0, NULL));
+    expect_silence();
+    verify(ctx);
+    dmheap_ctx_unregister_module(ctx, "app");
+    expect_info();
+    verify(ctx);
+}
+
+static void calloc_refuses_what_overflows(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    const size_t half = SIZE_MAX / 2 + 1;
+    const size_t pairs[][2] = {{half, 2},     {2, half},     {SIZE_MAX, SIZE_MAX},
+                               {SIZE_MAX, 1}, {1, SIZE_MAX}, {half + 1, 2},
+                               {half, 4},     {8 * KIB, 1}};
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        assert_null(dmheap_ctx_calloc(ctx, pairs[i][0], pairs[i][1], "app"));
+        expect_error();
+    }
+    assert_null(dmheap_ctx_calloc(ctx, 1, 1, long_name(64, 'x')));
+    expect_error();
+    assert_true(is_empty(ctx));
+}
+
+/* What another thread does while a block is copied or cleared. */
+enum meanwhile { UNREGISTER, DEINIT, INIT_AGAIN, DEINIT_OTHER };
+
+static struct {
+    enum meanwhile what;
+    struct dmheap_ctx* ctx;
+    struct dmheap_ctx* other;
+    unsigned char* buffer;
+} meanwhile;
+
+static void do_meanwhile(void* context)
+{
+    (void)context;
+    test_port_on_unlock(NULL, NULL);
+    switch (meanwhile.what) {
+    case UNREGISTER:
+        dmheap_ctx_unregister_module(meanwhile.ctx, "app");
+        break;
+    case DEINIT:
+        assert_true(dmheap_ctx_deinit(meanwhile.ctx));
+        break;
+    case INIT_AGAIN:
+        assert_ptr_equal(dmheap_ctx_init(meanwhile.buffer, 8 * KIB, 8), meanwhile.ctx);
+        break;
+    case DEINIT_OTHER:
+        assert_true(dmheap_ctx_deinit(meanwhile.other));
+        break;
+    }
+    test_port_forget_lines();
+}
+
+static void prepare_meanwhile(enum meanwhile what)
+{
+    meanwhile.what = what;
+    meanwhile.other = make_default(2 * KIB);
+    meanwhile.buffer = arena_make(8 * KIB, 0);
+    meanwhile.ctx = make_in(meanwhile.buffer, 8 * KIB);
+}
+
+static void calloc_gives_nothing_to_an_owner_that_went_meanwhile(void** state)
+{
+    (void)state;
+    for (enum meanwhile what = UNREGISTER; what <= DEINIT_OTHER; what++) {
+        prepare_meanwhile(what);
+        test_port_on_unlock(do_meanwhile, NULL);
+        const void* ptr = dmheap_ctx_calloc(meanwhile.ctx, 10, 10, "app");
+        if (what == DEINIT_OTHER) {
+            assert_non_null(ptr);
+            expect_silence();
+        } else {
+            assert_null(ptr);
+            expect_error();
+            assert_true(what == DEINIT || is_empty(meanwhile.ctx));
+        }
+    }
+}
+
+static void a_move_ends_where_its_heap_or_owner_went_meanwhile(void** state)
+{
+    (void)state;
+    for (enum meanwhile what = UNREGISTER; what <= DEINIT_OTHER; what++) {
+        prepare_meanwhile(what);
+        void* ptr = dmheap_ctx_malloc(meanwhile.ctx, 100, "app");
+        assert_non_null(dmheap_ctx_malloc(meanwhile.ctx, 10, NULL));
+        test_port_on_unlock(do_meanwhile, NULL);
+        const void* moved = dmheap_ctx_realloc(meanwhile.ctx, ptr, 1000, NULL);
+        if (what == DEINIT_OTHER) {
+            assert_non_null(moved);
+            expect_silence();
+        } else {
+            assert_null(moved);
+            expect_error();
+        }
+        if (what != DEINIT) {
+            verify(meanwhile.ctx);
+        }
+    }
+}
+
+static void an_unregistration_ends_where_its_heap_went_meanwhile(void** state)
+{
+    (void)state;
+    for (enum meanwhile what = DEINIT; what <= DEINIT_OTHER; what++) {
+        prepare_meanwhile(what);
+        for (unsigned i = 0; i < 50; i++) {
+            assert_non_null(dmheap_ctx_malloc(meanwhile.ctx, 10, "app"));
+            assert_non_null(dmheap_ctx_malloc(meanwhile.ctx, 10, NULL));
+        }
+        test_port_on_unlock(do_meanwhile, NULL);
+        dmheap_ctx_unregister_module(meanwhile.ctx, "app");
+        test_port_forget_lines();
+        if (what != DEINIT) {
+            verify(meanwhile.ctx);
+            assert_int_equal(modules(), 0);
+        }
+    }
+}
+
+static void usable_size_is_what_may_be_written(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(8 * KIB);
+    for (size_t size = 0; size < 100; size++) {
+        for (size_t alignment = 8; alignment <= 256; alignment *= 2) {
+            unsigned char* ptr = dmheap_ctx_aligned_alloc(ctx, alignment, size, NULL);
+            const size_t usable = dmheap_ctx_usable_size(ctx, ptr);
+            assert_true(usable >= size && usable < size + 32);
+            memset(ptr, 0xFF, usable);
+            verify(ctx);
+            assert_ptr_equal(dmheap_ctx_realloc(ctx, ptr, usable, NULL), ptr);
+            assert_int_equal(dmheap_ctx_usable_size(ctx, ptr), usable);
+            dmheap_ctx_free(ctx, ptr, false);
+        }
+    }
+    assert_int_equal(dmheap_ctx_usable_size(ctx, NULL), 0);
+    expect_silence();
+}
+
+static void questions_about_bad_pointers_are_refused(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(8 * KIB);
+    char name[DMHEAP_NAME_BYTES] = "before";
+    char* ptr = dmheap_ctx_malloc(ctx, 100, "app");
+    char* freed = dmheap_ctx_malloc(ctx, 100, "app");
+    dmheap_ctx_free(ctx, freed, false);
+    char* const bad[] = {ptr + 1, ptr + 8, freed, (char*)ctx, (char*)&name, (char*)UINTPTR_MAX};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_int_equal(dmheap_ctx_usable_size(ctx, bad[i]), 0);
+        expect_error();
+        assert_false(dmheap_ctx_owner_of(ctx, bad[i], name));
+        assert_string_equal(name, "");
+        expect_error();
+        assert_false(dmheap_ctx_retag(ctx, bad[i], "web"));
+        expect_error();
+        assert_null(dmheap_ctx_aligned_realloc(ctx, bad[i], 64, 10, NULL));
+        expect_error();
+    }
+    assert_false(dmheap_ctx_owner_of(ctx, NULL, name));
+    expect_error();
+    verify(ctx);
+}
+
+static void owner_of_names_the_owner(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(8 * KIB);
+    char name[DMHEAP_NAME_BYTES] = "before";
+    const char* const longest = long_name(63, 'x');
+    assert_true(dmheap_ctx_owner_of(ctx, dmheap_ctx_malloc(ctx, 1, longest), name));
+    assert_string_equal(name, longest);
+    assert_true(dmheap_ctx_owner_of(ctx, dmheap_ctx_malloc(ctx, 1, NULL), name));
+    assert_string_equal(name, "");
+    expect_silence();
+}
+
+static void retag_hands_a_block_over(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(8 * KIB);
+    test_heap.ctx = ctx;
+    void* ptr = dmheap_ctx_malloc(ctx, 100, "app");
+    assert_true(dmheap_ctx_retag(ctx, ptr, "web"));
+    assert_string_equal(heap_owner_name(ptr), "web");
+    dmheap_ctx_unregister_module(ctx, "app");
+    expect_info();
+    assert_true(dmheap_ctx_retag(ctx, ptr, ""));
+    assert_string_equal(heap_owner_name(ptr), "");
+    assert_false(dmheap_ctx_retag(ctx, ptr, long_name(64, 'x')));
+    expect_error();
+    dmheap_ctx_unregister_module(ctx, "web");
+    expect_info();
+    verify(ctx);
+    dmheap_ctx_free(ctx, ptr, false);
+    assert_true(is_empty(ctx));
+}
+
+static void aligned_realloc_aligns(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(32 * KIB);
+    test_heap.ctx = ctx;
+    unsigned char* ptr = dmheap_ctx_aligned_realloc(ctx, NULL, 64, 100, "app");
+    assert_true(is_aligned(ptr, 64));
+    assert_string_equal(heap_owner_name(ptr), "app");
+    fill(ptr, 100, 1);
+    ptr = dmheap_ctx_aligned_realloc(ctx, ptr, 512, 200, "ignored");
+    assert_true(is_aligned(ptr, 512) && is_filled(ptr, 100, 1));
+    assert_string_equal(heap_owner_name(ptr), "app");
+    assert_int_equal(heap_alignment(ctx, block_of(ptr)), 512);
+    assert_ptr_equal(dmheap_ctx_aligned_realloc(ctx, ptr, 16, 50, NULL), ptr); /* it has more */
+    assert_int_equal(heap_alignment(ctx, block_of(ptr)), 512);
+    assert_true(is_filled(ptr, 50, 1));
+    assert_non_null(dmheap_ctx_malloc(ctx, 10, NULL));
+    ptr =
+        dmheap_ctx_aligned_realloc(ctx, ptr, 1024, 20, NULL); /* moves, though it becomes smaller */
+    assert_true(is_aligned(ptr, 1024) && is_filled(ptr, 20, 1));
+    verify(ctx);
+    ptr = dmheap_ctx_realloc(ctx, ptr, 2000, NULL); /* and keeps that from then on */
+    assert_true(is_aligned(ptr, 1024) && is_filled(ptr, 20, 1));
+    expect_silence();
+    assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 2048, 64 * KIB, NULL));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 3, 10, NULL));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 0, 10, NULL));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, SIZE_MAX / 2 + 1, 10, NULL));
+    expect_error();
+    assert_true(is_filled(ptr, 20, 1));
+    dmheap_ctx_unregister_module(ctx, "app");
+    expect_info();
+    verify(ctx);
+}
+
+static void a_module_is_renamed_in_all_heaps_or_in_none(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* heap[3];
+    for (unsigned i = 0; i < 3; i++) {
+        heap[i] = make_default(2 * KIB);
+    }
+    assert_true(dmheap_ctx_register_module(heap[0], "app"));
+    assert_true(dmheap_ctx_register_module(heap[2], "app"));
+    assert_true(dmheap_ctx_register_module(heap[1], "web"));
+    test_port_forget_lines();
+    assert_false(
+        dmheap_ctx_rename_module(NULL, "app", "web")); /* taken, in a heap without the other */
+    expect_error();
+    assert_false(dmheap_ctx_rename_module(NULL, "nobody", "new"));
+    expect_error();
+    assert_false(dmheap_ctx_rename_module(NULL, "app", ""));
+    expect_error();
+    assert_true(dmheap_ctx_rename_module(NULL, "app", "application"));
+    assert_true(dmheap_ctx_rename_module(NULL, "application", "application"));
+    assert_true(Dmod_RenameTag("application", "app"));
+    expect_silence();
+    while (dmheap_ctx_malloc(heap[2], 0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+    assert_false(
+        dmheap_ctx_rename_module(NULL, "app", long_name(63, 'x'))); /* no room in the last */
+    expect_error();
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(dmheap_ctx_register_module(heap[i], i == 1 ? "web" : "app"), true);
+        expect_warning();
+        verify(heap[i]);
+        assert_int_equal(modules(), 1);
+    }
+}
+
+/* ---- at random --------------------------------------------------------------------------------- */
+
+#define HEAPS  3
+#define BLOCKS 60
+
+static struct {
+    struct dmheap_ctx* heap[HEAPS]; /* NULL: torn down */
+    unsigned char* buffer[HEAPS];
+    unsigned char* block[BLOCKS];
+    size_t size[BLOCKS];
+    unsigned home[BLOCKS];
+    const char* owner[BLOCKS]; /* NULL: nobody */
+    uint32_t random;
+} shadow;
+
+static const char* const names[] = {NULL, "app", "web", "a rather long name of a module"};
+
+static uint32_t dice(uint32_t sides)
+{
+    shadow.random = shadow.random * 1664525U + 1013904223U;
+    return (shadow.random >> 8) % sides;
+}
+
+static void shadow_forget(unsigned heap, const char* owner, bool all)
+{
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        if (shadow.block[i] != NULL && shadow.home[i] == heap &&
+            (all || (owner != NULL && shadow.owner[i] == owner))) {
+            shadow.block[i] = NULL;
+        }
+    }
+}
+
+static void shadow_note(unsigned i, void* ptr, size_t size, const char* owner)
+{
+    shadow.block[i] = ptr;
+    if (ptr == NULL) {
+        return;
+    }
+    shadow.size[i] = size;
+    shadow.owner[i] = owner;
+    for (shadow.home[i] = 0; shadow.home[i] < HEAPS; shadow.home[i]++) {
+        struct dmheap_ctx* heap = shadow.heap[shadow.home[i]];
+        if (heap != NULL && is_in(ptr, heap)) {
+            break;
+        }
+    }
+    assert_true(shadow.home[i] < HEAPS);
+    fill(ptr, size, i);
+}
+
+static void shadow_verify(void)
+{
+    size_t blocks[HEAPS] = {0};
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        if (shadow.block[i] != NULL) {
+            assert_true(is_filled(shadow.block[i], shadow.size[i], i));
+            blocks[shadow.home[i]]++;
+        }
+    }
+    for (unsigned h = 0; h < HEAPS; h++) {
+        if (shadow.heap[h] != NULL) {
+            test_heap.ctx = shadow.heap[h];
+            assert_int_equal(heap_client_blocks(), blocks[h]);
+        }
+    }
+}
+
+static void allocate_somehow(unsigned i, struct dmheap_ctx* ctx)
+{
+    const size_t size = dice(4) == 0 ? dice(900) : dice(100);
+    const char* owner = names[dice(COUNT_OF(names))];
+    struct dmheap_module module;
+    void* ptr = NULL;
+    switch (dice(4)) {
+    case 0:
+        ptr = dmheap_ctx_malloc(ctx, size, owner);
+        break;
+    case 1:
+        ptr = dmheap_ctx_calloc(ctx, 1, size, owner);
+        break;
+    case 2:
+        ptr = dmheap_ctx_aligned_alloc(ctx, (size_t)8 << dice(5), size, owner);
+        break;
+    default:
+        if (owner != NULL && dmheap_ctx_open_module(ctx, owner, &module)) {
+            ptr = dmheap_ctx_malloc_for(ctx, size, module);
+        }
+        break;
+    }
+    shadow_note(i, ptr, size, owner);
+}
+
+static void change_somehow(unsigned i, struct dmheap_ctx* ctx)
+{
+    unsigned char* const ptr = shadow.block[i];
+    const size_t size = dice(300);
+    const size_t kept = size < shadow.size[i] ? size : shadow.size[i];
+    char name[DMHEAP_NAME_BYTES];
+    unsigned char* moved = ptr;
+    switch (dice(5)) {
+    case 0:
+        moved = dmheap_ctx_realloc(ctx, ptr, size, NULL);
+        break;
+    case 1:
+        moved = dmheap_ctx_aligned_realloc(ctx, ptr, (size_t)8 << dice(5), size, NULL);
+        break;
+    case 2:
+        shadow.owner[i] = names[dice(COUNT_OF(names))];
+        if (!dmheap_ctx_retag(ctx, ptr, shadow.owner[i])) {
+            assert_true(dmheap_ctx_retag(ctx, ptr, NULL));
+            shadow.owner[i] = NULL;
+        }
+        return;
+    case 3:
+        assert_true(dmheap_ctx_owner_of(ctx, ptr, name));
+        assert_string_equal(name, shadow.owner[i] != NULL ? shadow.owner[i] : "");
+        return;
+    default:
+        dmheap_ctx_free(ctx, ptr, dice(2) != 0);
+        shadow.block[i] = NULL;
+        return;
+    }
+    if (moved != NULL) {
+        const unsigned home = shadow.home[i];
+        assert_true(is_filled(moved, kept, i));
+        shadow_note(i, moved, size, shadow.owner[i]);
+        assert_int_equal(shadow.home[i], home);
+    }
+}
+
+/* Heaps go and come, and all three serve by default, in whatever order. */
+static void replace_heap(unsigned h)
+{
+    if (shadow.heap[h] != NULL) {
+        assert_true(dmheap_ctx_deinit(shadow.heap[h]));
+        shadow.heap[h] = NULL;
+        shadow_forget(h, NULL, true);
+    } else {
+        shadow.heap[h] = dmheap_ctx_init(shadow.buffer[h], 2 * KIB, 8);
+        assert_true(dmheap_ctx_add_default(shadow.heap[h]));
+        made[made_count % MOST] = shadow.heap[h];
+        made_count = made_count < MOST ? made_count + 1 : MOST;
+    }
+}
+
+static void random_step(void)
+{
+    const unsigned i = dice(BLOCKS);
+    const unsigned h = dice(HEAPS);
+    if (dice(300) == 0) {
+        replace_heap(h);
+    } else if (dice(40) == 0) {
+        const char* name = names[1 + dice(COUNT_OF(names) - 1)];
+        const bool in_all = dice(2) != 0;
+        if (in_all || shadow.heap[h] != NULL) {
+            dmheap_ctx_unregister_module(in_all ? NULL : shadow.heap[h], name);
+        }
+        for (unsigned k = 0; k < HEAPS; k++) {
+            if (in_all || k == h) {
+                shadow_forget(k, name, false);
+            }
+        }
+    } else if (shadow.block[i] == NULL) {
+        allocate_somehow(i, dice(2) != 0 ? NULL : shadow.heap[h]);
+    } else {
+        change_somehow(i, dice(2) != 0 ? NULL : shadow.heap[shadow.home[i]]);
+    }
+    test_port_forget_lines();
+}
+
+static uint32_t seed;
+
+static void random_calls_for_several_heaps(void** state)
+{
+    (void)state;
+    printf("seed %u\n", (unsigned)seed);
+    (void)fflush(stdout);
+    memset(&shadow, 0, sizeof(shadow));
+    shadow.random = seed;
+    for (unsigned h = 0; h < HEAPS; h++) {
+        shadow.buffer[h] = arena_make(2 * KIB, 0);
+        replace_heap(h);
+    }
+    for (unsigned step = 0; step < 6000; step++) {
+        random_step();
+        shadow_verify();
+    }
+}
+
+int main(int argc, char** argv)
+{
+    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    const struct CMUnitTest cases[] = {
+        ctx_case(random_calls_for_several_heaps),
+        ctx_case(a_heap_serves_whoever_names_it_and_no_one_else),
+        ctx_case(what_init_refuses_makes_no_heap),
+        ctx_case(there_may_be_sixteen_heaps_and_that_of_init),
+        ctx_case(nothing_reaches_a_heap_that_was_torn_down),
+        ctx_case(any_value_may_be_given_as_a_context),
+        ctx_case(a_buffer_used_again_forgets_the_heap_in_it),
+        ctx_case(a_heap_may_stand_in_a_block_of_another),
+        ctx_case(init_forgets_all_heaps_while_one_serves_by_default),
+        ctx_case(there_is_one_heap_of_init_at_most),
+        ctx_case(eight_heaps_may_serve_by_default_in_their_order),
+        ctx_case(the_first_heap_that_serves_is_taken),
+        ctx_case(a_pointer_finds_its_heap),
+        ctx_case(a_block_never_leaves_its_heap),
+        ctx_case(a_module_is_unregistered_in_all_heaps_that_serve_by_default),
+        ctx_case(a_module_is_registered_in_the_first_heap_that_has_room),
+        ctx_case(a_heap_is_found_by_its_name),
+        ctx_case(a_name_that_is_too_long_or_taken_is_refused),
+        ctx_case(a_handle_allocates_for_its_module),
+        ctx_case(a_stale_handle_is_refused),
+        ctx_case(a_handle_that_is_none_is_refused),
+        ctx_case(a_handle_of_a_module_that_is_being_unregistered_is_refused),
+        ctx_case(calloc_clears),
+        ctx_case(calloc_refuses_what_overflows),
+        ctx_case(calloc_gives_nothing_to_an_owner_that_went_meanwhile),
+        ctx_case(a_move_ends_where_its_heap_or_owner_went_meanwhile),
+        ctx_case(an_unregistration_ends_where_its_heap_went_meanwhile),
+        ctx_case(usable_size_is_what_may_be_written),
+        ctx_case(questions_about_bad_pointers_are_refused),
+        ctx_case(owner_of_names_the_owner),
+        ctx_case(retag_hands_a_block_over),
+        ctx_case(aligned_realloc_aligns),
+        ctx_case(a_module_is_renamed_in_all_heaps_or_in_none),
+    };
+    const struct CMUnitTest random[] = {cases[0]};
+    return argc > 1 ? cmocka_run_group_tests(random, NULL, NULL)
+                    : cmocka_run_group_tests(cases, NULL, NULL);
+}
