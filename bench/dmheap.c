@@ -2,10 +2,10 @@
 /*
  * dmheap behind the benchmark's interface, see variants.h.
  *
- * Knows: the public header only. Each function is the call that a client would write, so what is
+ * Knows: the public headers only. Each function is the call that a client would write, so what is
  * measured has the client's arguments in it and nothing else.
  */
-#include "dmheap.h"
+#include "dmheap_ctx.h"
 
 #include "variants.h"
 
@@ -70,6 +70,25 @@ static void* allocate_aligned_named(size_t alignment, size_t size)
     return dmheap_aligned_alloc(alignment, size, client);
 }
 
+/* ---- the same by a handle --------------------------------------------------------------- */
+
+static struct dmheap_module handle;
+
+static bool init_handle(void* arena, size_t size)
+{
+    return init(arena, size) && dmheap_ctx_open_module(NULL, client, &handle);
+}
+
+static void* allocate_handled(size_t size)
+{
+    return dmheap_ctx_malloc_for(NULL, size, handle);
+}
+
+static void* allocate_aligned_handled(size_t alignment, size_t size)
+{
+    return dmheap_ctx_aligned_alloc_for(NULL, alignment, size, handle);
+}
+
 /* ---- the blocks of several modules ------------------------------------------------------ */
 
 __attribute__((aligned(64))) static const char module_name[32][8] = {
@@ -122,6 +141,8 @@ const struct bench_allocator bench_dmheap[] = {
      false},
     {NAME(" named"), init, allocate_named, release, resize_named, allocate_aligned_named,
      allocate_for, unload, false},
+    {NAME(" handle"), init_handle, allocate_handled, release, resize_named,
+     allocate_aligned_handled, allocate_for, unload, false},
     {NAME(" in turn"), init, allocate_in_turn, release, resize_in_turn, allocate_aligned_in_turn,
      allocate_for, unload, false},
 };

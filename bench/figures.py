@@ -15,16 +15,20 @@ import re
 IN_TURN = ("the same with four names in turn; how many of them share a place in the cache of names "
            "depends on their addresses")
 
+HANDLE = "the same by the module's handle, `dmheap_ctx_malloc_for(NULL, n, module)`"
+
 # In the order of the tables, and who they are; others come behind them.
 ALLOCATORS = {
     "dmheap": "this library, called with a NULL name and `free(p, false)`, as DMOD does",
     "dmheap true": "the same with `free(p, true)`",
     "dmheap named": "the same with a module's name of 7 characters, always the same one",
+    "dmheap handle": HANDLE,
     "dmheap in turn": IN_TURN,
     "dmheap align 4": "the same with a default alignment of 4 instead of 8",
     "dmheap8": "with `DMHEAP_HEADER_BYTES=8`; otherwise as dmheap",
     "dmheap8 true": "the same with `free(p, true)`",
     "dmheap8 named": "the same with a module's name of 7 characters, always the same one",
+    "dmheap8 handle": HANDLE,
     "dmheap8 in turn": IN_TURN,
     "tlsf": "mattconte/tlsf",
     "tlsf-bsd": "jserv/tlsf-bsd",

@@ -161,15 +161,15 @@ static inline struct dmheap_ctx* registry_find(struct dmheap_ctx* asked)
     return registry_entry(asked) != NULL ? asked : (struct dmheap_ctx*)&no_heap;
 }
 
-/* Where a call that `asked` for none goes on after `ctx`: at the next by default, or NULL. */
+/* Where a call that `asked` for none goes on after `heap`: at the next by default, or NULL. */
 static inline struct dmheap_ctx* registry_next(const struct dmheap_ctx* asked,
-                                               const struct dmheap_ctx* ctx)
+                                               const struct dmheap_ctx* heap)
 {
     if (asked != NULL) {
         return NULL;
     }
     const struct registry_entry* entry = registry;
-    while (entry->is_default && entry->ctx != ctx) {
+    while (entry->is_default && entry->ctx != heap) {
         entry++;
     }
     return entry->is_default && entry[1].is_default ? entry[1].ctx : NULL;

@@ -29,18 +29,30 @@ static const struct registry_calls calls_several = {
     unregister_several, retag_several,   rename_several, numbered_several,
 };
 
+/*
+ * Volatile, so that no compiler knows that root.several has no other value: one that does calls
+ * these by name, and every firmware would link them.
+ */
+static const struct registry_calls* const volatile several = &calls_several;
+
 /* The entry of a heap, or NULL; the lock is held. */
 static struct registry_entry* open_entry(const struct dmheap_ctx* asked)
 {
-    registry_open(&calls_several);
+    registry_open(several);
     return registry_entry(asked);
 }
 
 /* The heap where a call begins; the lock is held. */
-static struct dmheap_ctx* open_heap(struct dmheap_ctx* asked)
+static DMHEAP_NOINLINE struct dmheap_ctx* open_heap(struct dmheap_ctx* asked)
 {
-    registry_open(&calls_several);
+    registry_open(several);
     return registry_find(asked);
+}
+
+/* The same for a short path, which tries no other one: mostly it is the first by default. */
+static inline struct dmheap_ctx* open_quickly(struct dmheap_ctx* asked)
+{
+    return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? root.heap : open_heap(asked);
 }
 
 /* Release the lock and report what was done to a heap itself; was it done? */
@@ -59,10 +71,10 @@ struct dmheap_ctx* dmheap_ctx_init(void* buffer, size_t size, size_t alignment)
     struct dmheap_ctx* created = NULL;
     enum dmheap_verdict verdict = edge_begin_heap(&plan, buffer, size, alignment);
     if (verdict == VERDICT_OK) {
-        registry_open(&calls_several);
+        registry_open(several);
         if (registry_forget_in(buffer, size) || registry_has_room()) {
             created = edge_make_heap(&plan, buffer);
-            registry_open(&calls_several);
+            registry_open(several);
             registry_add(created);
         } else {
             root.is_starting = false;
@@ -125,7 +137,7 @@ bool dmheap_ctx_remove_default(struct dmheap_ctx* ctx)
 struct dmheap_ctx* dmheap_ctx_get_default(unsigned index)
 {
     dmheap_port_lock();
-    registry_open(&calls_several);
+    registry_open(several);
     struct dmheap_ctx* ctx = index < registry_count_defaults() ? registry[index].ctx : NULL;
     dmheap_port_unlock();
     return ctx;
@@ -169,7 +181,7 @@ struct dmheap_ctx* dmheap_ctx_find(const char* name)
         return NULL;
     }
     dmheap_port_lock();
-    registry_open(&calls_several);
+    registry_open(several);
     const struct registry_entry* entry = registry_named(name);
     struct dmheap_ctx* ctx = entry != NULL ? entry->ctx : NULL;
     dmheap_port_unlock();
@@ -178,7 +190,7 @@ struct dmheap_ctx* dmheap_ctx_find(const char* name)
 
 static struct dmheap_ctx* numbered_several(dmheap_word number)
 {
-    registry_open(&calls_several);
+    registry_open(several);
     const struct registry_entry* entry = registry;
     while (entry->ctx != NULL && entry->number != number) {
         entry++;
@@ -269,7 +281,7 @@ DMHEAP_FLATTEN void* dmheap_ctx_malloc(struct dmheap_ctx* ctx, size_t size, cons
     const struct dmheap_block* block = NULL;
     dmheap_port_lock();
     if (DMHEAP_SHORT_PATHS) {
-        struct dmheap_ctx* heap = open_heap(ctx);
+        struct dmheap_ctx* heap = open_quickly(ctx);
         block = module_name == NULL ? module_alloc_nobodys(heap, size)
                                     : module_alloc_hinted(heap, size, module_name);
     }
@@ -426,7 +438,7 @@ DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
 {
     dmheap_port_lock();
     const struct dmheap_block* block =
-        DMHEAP_SHORT_PATHS ? module_alloc_handled(open_heap(ctx), size, module.id, module.serial)
+        DMHEAP_SHORT_PATHS ? module_alloc_handled(open_quickly(ctx), size, module.id, module.serial)
                            : NULL;
     if (DMHEAP_UNLIKELY(block == NULL)) {
         return alloc_for_and_unlock(ctx, 1, size, module);
