@@ -24,7 +24,7 @@ FRAME = re.compile(r"(\d+) bytes \(([a-z,]+)\)")
 # one that only answers, which those and the edge make in turn.
 LEAVING = tuple(f":{call}_several" for call in ("alloc", "realloc", "free", "register",
                                                 "unregister", "retag", "rename"))
-ANSWERING = (":numbered_several",)
+ANSWERING = (":of_serial_several",)
 INSIDE = re.compile(r":(\w+_several|registry_\w+|edge_\w+)(\.|$)")
 KINDS = (("text", (".text",)), ("rodata", (".rodata", ".srodata")), ("data", (".data", ".sdata")),
          ("bss", (".bss", ".sbss", "COMMON")))

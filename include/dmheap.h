@@ -3,7 +3,7 @@
  * @file dmheap.h
  * @brief A heap for firmware that is made of modules.
  *
- * One buffer serves all modules. Every allocation belongs to a named module or to nobody;
+ * One buffer serves all modules; dmheap_ctx.h has what there is for several, and more. Every allocation belongs to a named module or to nobody;
  * unregistering a module gives back all that it holds.
  *
  * Common to all functions:
@@ -56,7 +56,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _init, (void* buffer, size_t size, size_t al
 /**
  * @brief Is there a heap?
  *
- * @return true after a dmheap_init that succeeded. Cost: constant.
+ * @return true after a dmheap_init that succeeded; with several heaps, if one serves by default. Cost:
+ *         constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _is_initialized, (void));
 

@@ -3,16 +3,23 @@
  * @file dmheap_ctx.h
  * @brief Several heaps side by side, module handles, and what else one asks of a heap.
  *
- * Each function of dmheap.h has a twin here with the heap's context as first argument; the nine are
- * these with NULL. A firmware pays for what it calls: one that includes dmheap.h only has none of
- * this in its flash.
+ * Each function of dmheap.h has a twin here with the heap's context as first argument:
+ * dmheap_x(...) is dmheap_ctx_x(NULL, ...), for all but dmheap_init. A firmware pays for what it
+ * calls: one that calls nothing of this has nothing of it in its flash; the first call of any brings
+ * a list of heaps, some 500 bytes of RAM on a 32-bit target.
  *
  * Common to all functions, besides what dmheap.h says of its own:
  * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are
  *   tried in their order until one serves, and a pointer finds its heap by its address. Where a
  *   function is about a heap itself, NULL is the first of them.
+ * - A module has a record of its own in each heap that it has memory in. With NULL a module that is
+ *   known in a later heap only is made known in an earlier one that serves, too.
  * - A context that is none, or whose heap was torn down, is refused as a call without a heap is:
- *   it is looked for in a list, never read. So any value whatever may be given.
+ *   it is looked for in a list, never read. So any value whatever may be given. (A heap that is made
+ *   in the same place later has the same context: then an old value means the new heap.)
+ * - dmheap_init forgets all heaps if one serves by default; else only the one that it made before
+ *   and those whose contexts lie in its buffer.
+ * - Pointers to results, as `module` and `name`, are not NULL.
  * - "Constant" does not count the heaps: finding one takes a few instructions for each that there
  *   is.
  * - The lock is one for all heaps. Who may call what is the same as in dmheap.h; dmheap_ctx_init and
@@ -43,11 +50,11 @@ struct dmheap_ctx;
 #define DMHEAP_NAME_BYTES 64
 
 /**
- * @brief A module of one heap, found once; to be copied freely.
+ * @brief A handle: a module of one heap, found once, passed by value.
  *
- * It is of no use any more once its module is unregistered or its heap gone, even if another module
- * takes the name or the place: then it is refused. All zero is no module's. A module that is renamed
- * keeps it. (Serials begin again after 2^32 modules and heaps.)
+ * It is refused once its module is unregistered or its heap gone, whatever took the name or the id
+ * since. A module that is renamed keeps it. All zero is none. (Serials begin again after 2^32 modules
+ * and heaps.)
  */
 struct dmheap_module {
     uint32_t id;
@@ -60,16 +67,14 @@ struct dmheap_module {
  * @brief Take `size` bytes at `buffer` as a heap of its own.
  *
  * It serves whoever names it; the nine functions only after dmheap_ctx_add_default. Any heap whose
- * context lies in this buffer is forgotten first. A block of another heap may be the buffer; that
- * block may be freed after dmheap_ctx_deinit only.
- *
- * dmheap_init, while a heap serves by default, forgets all heaps, these as well.
+ * context lies in this buffer is forgotten first. A block of another heap may be the buffer; until
+ * dmheap_ctx_deinit that block may not be freed or moved, nor its owner unregistered.
  *
  * @param buffer    As for dmheap_init.
  * @param size      Bytes, as for dmheap_init.
  * @param alignment Default alignment in bytes, as for dmheap_init.
  * @return The heap's context, and one line of level INFO. NULL for the reasons of dmheap_init, and
- *         if there are DMHEAP_CTX_MAX heaps already.
+ *         if there are DMHEAP_CTX_MAX heaps already beside those it would forget.
  *
  * Cost: as dmheap_init.
  */
@@ -79,9 +84,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
 /**
  * @brief Tear a heap down, whatever it holds.
  *
- * Its buffer is the caller's again and is not written any more; its context and all pointers into
- * it are bad from then on. A dmheap_realloc or dmheap_unregister_module of another thread that is
- * under way in it ends without doing more.
+ * Its buffer is the caller's again, but for what a realloc or calloc of another thread is copying or
+ * clearing there at this moment; those end with NULL, and an unregistration without doing more. Its
+ * context and all pointers into it are bad from then on.
  *
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */
@@ -190,7 +195,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_open_module,
  * @brief dmheap_ctx_malloc for a module by its handle.
  *
  * @return As dmheap_malloc; NULL, and one line of level ERROR, also if the module or its heap is
- *         gone, or the handle is another heap's. Cost: constant.
+ *         gone, or the handle is another heap's. NULL for `ctx`: from the handle's heap, if that serves
+ *         by default; never from another one. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc_for,
                  (struct dmheap_ctx * ctx, size_t size, struct dmheap_module module));
@@ -231,11 +237,11 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_realloc,
                   const char* module_name));
 
 /**
- * @brief How many bytes of a block may be used: what was asked for, rounded up to its end.
+ * @brief How many bytes of a block may be written: at least what was asked for.
  *
  * @param ptr A block. NULL: 0, and nothing is logged.
- * @return Bytes. 0, and one line of level ERROR, if dmheap_free would refuse the pointer for what it
- *         is or for its owner. Cost: constant.
+ * @return Bytes. 0, and one line of level ERROR, if `ptr` is no live block of the heap, or its owner
+ *         or its size cannot be right. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx * ctx, const void* ptr));
 
@@ -243,7 +249,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx * ctx
  * @brief Whose is a block?
  *
  * @param ptr         A block.
- * @param module_name Gets the module's name; empty if the block is nobody's, or on failure.
+ * @param module_name Gets the module's name; empty if the block is nobody's, if its module is just
+ *                    being unregistered, or on failure.
  * @return true. false, and one line of level ERROR, as dmheap_ctx_usable_size; for NULL as well.
  *         Cost: the name's length.
  */
@@ -255,8 +262,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
  *
  * @param ptr         A block.
  * @param module_name The module, made known if it is not. NULL or empty: nobody.
- * @return true. false, the block as it was, and one line of level ERROR, if the pointer is refused,
- *         or for the reasons of dmheap_register_module. Cost: as a name costs.
+ * @return true. false, the block as it was, and one line of level ERROR, if `ptr` is no live block of
+ *         the heap or its owner cannot be right, or if a new module can have no record. Cost: as a
+ *         name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
                  (struct dmheap_ctx * ctx, void* ptr, const char* module_name));

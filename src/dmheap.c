@@ -9,9 +9,6 @@
  */
 #include "dmheap_edge.h"
 
-#include "dmheap.h"
-#include "dmheap_ctx.h"
-
 /* ---- the nine functions -------------------------------------------------------- */
 
 bool dmheap_init(void* buffer, size_t size, size_t alignment)
@@ -63,10 +60,10 @@ void dmheap_unregister_module(const char* module_name)
         return;
     }
     const bool is_known = module_close(root.heap, module_name, name, &id);
-    const dmheap_word number = root.heap->number;
+    const dmheap_word serial = root.heap->serial;
     dmheap_port_unlock();
     if (is_known) {
-        report_unregistration(name, edge_sweep(number, id));
+        report_unregistration(name, edge_sweep(serial, id));
     }
 }
 
@@ -143,7 +140,7 @@ DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const c
 static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* ptr, size_t size)
 {
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    const dmheap_word number = root.heap->number;
+    const dmheap_word serial = root.heap->serial;
     if (root.several != NULL && outcome == VERDICT_BAD_POINTER) {
         return root.several->realloc(NULL, ptr, size);
     }
@@ -156,7 +153,7 @@ static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* 
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "realloc", ptr);
     }
-    return outcome == VERDICT_OK ? edge_copy(number, ptr, &move) : NULL;
+    return outcome == VERDICT_OK ? edge_copy(serial, ptr, &move) : NULL;
 }
 
 DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
@@ -265,6 +262,7 @@ void Dmod_FreeModule(const char* ModuleName)
     dmheap_unregister_module(ModuleName);
 }
 
+/* As dmheap_ctx_retag. */
 bool Dmod_RetagEx(void* Ptr, const char* ModuleName)
 {
     dmheap_port_lock();
@@ -280,6 +278,7 @@ bool Dmod_RetagEx(void* Ptr, const char* ModuleName)
     return outcome == VERDICT_OK;
 }
 
+/* As dmheap_ctx_rename_module. */
 bool Dmod_RenameTag(const char* OldName, const char* NewName)
 {
     dmheap_port_lock();

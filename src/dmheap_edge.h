@@ -140,11 +140,11 @@ edge_begin_heap(struct dmheap_ctx* plan, const void* buffer, size_t size, size_t
         return VERDICT_BUSY;
     }
     root.is_starting = true;
-    plan->number = ctx_new_number();
+    plan->serial = ctx_new_serial();
     return VERDICT_OK;
 }
 
-/* Make it, for which the lock is released for a while. */
+/* Make it, for which the lock is released for a while; it is held before and after. */
 static DMHEAP_INLINE struct dmheap_ctx* edge_make_heap(const struct dmheap_ctx* plan, void* buffer)
 {
     dmheap_port_unlock();
@@ -157,13 +157,13 @@ static DMHEAP_INLINE struct dmheap_ctx* edge_make_heap(const struct dmheap_ctx* 
 /* ---- work that is done without the lock ----------------------------------------- */
 
 /* Free what a closed module has, in slices. False: a part of it is damaged. */
-static DMHEAP_INLINE bool edge_sweep(dmheap_word number, dmheap_word id)
+static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
 {
     struct heap_sweep sweep = {0, 0, false, false};
     bool more = true;
     while (more) {
         dmheap_port_lock();
-        struct dmheap_ctx* ctx = registry_numbered(number);
+        struct dmheap_ctx* ctx = registry_of_serial(serial);
         more = ctx != NULL && module_sweep(ctx, id, &sweep);
         dmheap_port_unlock();
     }
@@ -171,13 +171,13 @@ static DMHEAP_INLINE bool edge_sweep(dmheap_word number, dmheap_word id)
 }
 
 /* Copy a block to its new place, and let the old one go. */
-static DMHEAP_INLINE void* edge_copy(dmheap_word number, const void* ptr,
+static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
                                      const struct module_move* move)
 {
     void* moved = block_payload(move->to);
     memcpy(moved, ptr, (size_t)move->bytes);
     dmheap_port_lock();
-    struct dmheap_ctx* ctx = registry_numbered(number);
+    struct dmheap_ctx* ctx = registry_of_serial(serial);
     const enum dmheap_verdict verdict = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {

@@ -166,6 +166,13 @@ static inline uintptr_t heap_usable(const struct dmheap_ctx* ctx, const struct d
     return heap_size(ctx, block) - sizeof(dmheap_word) - ((block->header & BLOCK_ALIGNED) != 0);
 }
 
+/* Can that be a live block's size: does it end in the heap, and not too soon? */
+static inline bool heap_is_size(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    const uintptr_t size = heap_size(ctx, block);
+    return size >= BLOCK_MIN_BYTES && size <= (uintptr_t)ctx->top - ctx_offset(ctx, block);
+}
+
 /* Where an over-aligned block keeps log2 of its alignment: its last byte. */
 static inline uint8_t* heap_alignment_byte(const struct dmheap_ctx* ctx,
                                            const struct dmheap_block* block)

@@ -8,7 +8,7 @@
  *   [pad][ ctx | bins ][ live map ][ block ][ block ] ... [ block ][ untouched ]
  *        ^ offset 0                 one granule-aligned step each
  *
- * Knows: the layout. Does not know: what any field is used for by the layers above.
+ * Knows: the layout, and the serials given so far. Does not know: what any field is used for by the layers above.
  * Always holds: every reference is an offset in bytes from the context, one word on
  * any target, so that an image of a heap can be read elsewhere; offset 0 is "none".
  */
@@ -66,7 +66,7 @@ struct dmheap_ctx {
     dmheap_word group[DMHEAP_MODULE_GROUPS]; /* the groups of modules, 0: none */
     dmheap_word hint_module;         /* the record whose id was asked for last, 0: none ... */
     dmheap_word hint_id;             /* ... and that id, or no module's */
-    dmheap_word number;              /* no other heap has it, or had it before */
+    dmheap_word serial;              /* no other heap has it, or had it before */
     uint16_t suspect;                /* not 0: a class whose list was found damaged just now */
     uint16_t damage;                 /* not 0: a free list was given up, and nobody was told yet */
     uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
@@ -83,12 +83,12 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
                              (2 + DMHEAP_INDEX_ROWS + 2 * DMHEAP_HINTS) * sizeof(uint32_t),
                      nothing_is_padding_so_that_an_image_is_the_same_everywhere);
 
-static uint32_t ctx_last_number;
+static uint32_t ctx_last_serial;
 
-/* A number of its own for a heap or a module; they begin again after 2^32. */
-static DMHEAP_INLINE uint32_t ctx_new_number(void)
+/* The next serial, of a heap or a module; they begin again after 2^32. */
+static DMHEAP_INLINE uint32_t ctx_new_serial(void)
 {
-    return ++ctx_last_number;
+    return ++ctx_last_serial;
 }
 
 /* Bytes, a power of two. */

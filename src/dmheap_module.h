@@ -2,7 +2,7 @@
 /*
  * Modules: what the public functions do, inside the lock.
  *
- * Knows: which block counts for which module. Does not know: locks, logs, the default heap.
+ * Knows: which block counts for which module. Does not know: locks, logs, other heaps.
  * Always holds: a module's record has one reference for its name and one for each block that
  * has its id - so no id is used again while a block or a sweep still carries it.
  * Cost: that of the heap's verbs, and of finding a record.
@@ -171,16 +171,22 @@ static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, ui
 /* ---- realloc ------------------------------------------------------------------ */
 
 /*
- * A block on its way to another place. While its content is copied, outside the lock, both
- * places belong to the heap: nobody can free them, no sweep takes them. The old one's
- * reference to its module stays and goes over to the new one.
+ * A block on its way to another place, or a new one that is to be cleared. While that is done,
+ * outside the lock, both places belong to the heap: nobody can free them, no sweep takes them. The
+ * old one's reference to its module stays and goes over to the new one.
  */
 struct module_move {
-    struct dmheap_block* from;
+    struct dmheap_block* from; /* NULL: a new block */
     struct dmheap_block* to;
     dmheap_word owner;
-    uintptr_t bytes; /* to copy */
+    uintptr_t bytes; /* to copy or to clear */
 };
+
+/* Was a module unregistered, while something still refers to its record? NULL: nobody was not. */
+static DMHEAP_INLINE bool module_is_closed(const struct record* record)
+{
+    return record != NULL && record->name[0] == '\0';
+}
 
 /* Resize in place. VERDICT_MUST_MOVE: the block is proven, and module_begin_move may take it. */
 static DMHEAP_INLINE enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const void* ptr,
@@ -214,7 +220,7 @@ static inline enum dmheap_verdict module_realign(struct dmheap_ctx* ctx, const v
     if (heap_alignment(ctx, block) >= alignment) {
         return heap_resize(ctx, block, index, behind, size);
     }
-    if (heap_is_beyond(ctx, size, true)) {
+    if (heap_is_beyond(ctx, size, true)) { /* true: the new place has a byte for the alignment */
         return VERDICT_NO_MEMORY;
     }
     verdict = heap_resize(ctx, block, index, behind, (size_t)heap_usable(ctx, block)); /* proof */
@@ -246,7 +252,7 @@ static DMHEAP_INLINE enum dmheap_verdict module_finish_move(struct dmheap_ctx* c
                                                             const struct module_move* move)
 {
     struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
-    const bool is_gone = record != NULL && record->name[0] == '\0';
+    const bool is_gone = module_is_closed(record);
     const bool is_freed = record_free(ctx, block_payload(move->from));
     if (is_gone) {
         (void)record_free(ctx, block_payload(move->to));
@@ -327,7 +333,7 @@ static inline enum dmheap_verdict module_finish_clear(struct dmheap_ctx* ctx,
                                                       const struct module_move* move)
 {
     struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
-    if (record != NULL && record->name[0] == '\0') {
+    if (module_is_closed(record)) {
         (void)record_free(ctx, block_payload(move->to));
         record_drop(ctx, record);
         return VERDICT_GONE;
@@ -365,30 +371,33 @@ static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, 
 
 /* ---- questions ------------------------------------------------------------------ */
 
-/* The name of the module that a block belongs to; empty: nobody. */
+/* Is there a client's live block at `ptr`, as far as its owner and its size tell? */
+static inline enum dmheap_verdict module_check(const struct dmheap_ctx* ctx, const void* ptr)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    return verdict == VERDICT_OK && !heap_is_size(ctx, block_of(ptr)) ? VERDICT_DAMAGED : verdict;
+}
+
+/* The name of the module that a block belongs to; empty: nobody, or one that is going. */
 static inline enum dmheap_verdict module_owner_of(const struct dmheap_ctx* ctx, const void* ptr,
                                                   char name[RECORD_NAME_MAX + 1])
 {
-    uintptr_t index;
-    uintptr_t behind;
-    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
-    if (verdict != VERDICT_OK) {
-        return verdict;
+    const enum dmheap_verdict verdict = module_check(ctx, ptr);
+    if (verdict == VERDICT_OK) {
+        record_copy_name(record_of(ctx, block_owner(block_of(ptr))), name);
     }
-    const struct record* record = record_of(ctx, block_owner(block_of(ptr)));
-    record_copy_name(record, name);
-    return VERDICT_OK;
+    return verdict;
 }
 
 /* Bytes that a client may use in a block. */
-static inline enum dmheap_verdict module_capacity_of(const struct dmheap_ctx* ctx, const void* ptr,
-                                                     size_t* capacity)
+static inline enum dmheap_verdict module_usable_size(const struct dmheap_ctx* ctx, const void* ptr,
+                                                     size_t* size)
 {
-    uintptr_t index;
-    uintptr_t behind;
-    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    const enum dmheap_verdict verdict = module_check(ctx, ptr);
     if (verdict == VERDICT_OK) {
-        *capacity = (size_t)heap_usable(ctx, block_of(ptr));
+        *size = (size_t)heap_usable(ctx, block_of(ptr));
     }
     return verdict;
 }
@@ -420,11 +429,6 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
         record_drop(ctx, old_record);
     }
     return VERDICT_OK;
-}
-
-static inline bool module_is_known(struct dmheap_ctx* ctx, const char* text)
-{
-    return !record_is_nobody(text) && record_find(ctx, text) != NULL;
 }
 
 /* Give a module another name; its blocks stay its own. */

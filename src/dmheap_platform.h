@@ -85,8 +85,12 @@
 #define DMHEAP_STATIC_ASSERT(condition, name) \
     typedef char dmheap_static_assert_##name[(condition) ? 1 : -1]
 
+/*
+ * DMHEAP_INLINE: verbs that the nine functions call once. dmheap_several.h is a second caller, and out
+ * of line they would cost a firmware that calls only the nine a call and a frame each.
+ */
 #if defined(__GNUC__)
-#define DMHEAP_INLINE          inline __attribute__((always_inline)) /* also to save space */
+#define DMHEAP_INLINE          inline __attribute__((always_inline))
 #define DMHEAP_MAY_ALIAS       __attribute__((may_alias))
 #define DMHEAP_LIKELY(truth)   __builtin_expect(!!(truth), 1)
 #define DMHEAP_UNLIKELY(truth) __builtin_expect(!!(truth), 0)

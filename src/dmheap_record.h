@@ -431,7 +431,7 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
     }
     record_link(ctx, record, name.hash);
     record->references = 1;
-    record->serial = ctx_new_number();
+    record->serial = ctx_new_serial();
     return record;
 }
 

@@ -2,7 +2,8 @@
 /*
  * The registry: which heaps there are, and which of them serve by default.
  *
- * Knows: contexts, by address and number. Does not know: what is in a heap, locks, logs.
+ * Knows: contexts, by address and serial, and by what calls the nine functions go on. Does not know:
+ * what is in a heap, how it is locked.
  * Always holds: no call touches a context that is not known here. All of this is called under the lock.
  * A firmware with one heap, made by dmheap_init, links the first section only.
  * Cost: proportional to the number of heaps.
@@ -21,7 +22,7 @@ static const struct dmheap_ctx no_heap = {.granule_shift = 4};
 
 /*
  * What the nine functions do instead where there may be more heaps than one. Each is called with
- * the lock held; all but `numbered` release it.
+ * the lock held; all but `of_serial` release it.
  */
 struct registry_calls {
     void* (*alloc)(struct dmheap_ctx* asked, size_t alignment, size_t size, const char* name);
@@ -31,7 +32,7 @@ struct registry_calls {
     void (*unregister_module)(struct dmheap_ctx* asked, const char* name);
     bool (*retag)(struct dmheap_ctx* asked, void* ptr, const char* name);
     bool (*rename_module)(struct dmheap_ctx* asked, const char* old_name, const char* new_name);
-    struct dmheap_ctx* (*numbered)(dmheap_word number);
+    struct dmheap_ctx* (*of_serial)(dmheap_word serial);
 };
 
 static struct {
@@ -40,14 +41,14 @@ static struct {
     bool is_starting;                     /* a heap is being made */
 } root = {(struct dmheap_ctx*)&no_heap, NULL, false};
 
-/* The heap of that number, or NULL: it went while the lock was released. */
-static inline struct dmheap_ctx* registry_numbered(dmheap_word number)
+/* The heap of that serial, or NULL: it went while the lock was released. */
+static inline struct dmheap_ctx* registry_of_serial(dmheap_word serial)
 {
-    struct dmheap_ctx* ctx = root.several != NULL ? root.several->numbered(number) : root.heap;
-    return ctx->number == number ? ctx : NULL;
+    struct dmheap_ctx* ctx = root.several != NULL ? root.several->of_serial(serial) : root.heap;
+    return ctx->serial == serial ? ctx : NULL;
 }
 
-/* Begin afresh: if there is a heap that serves by default, there is none at all now. */
+/* Forget all heaps, unless none serves by default. `registry` is stale until it is refreshed. */
 static inline void registry_clear(void)
 {
     if (root.heap != &no_heap) {
@@ -60,11 +61,15 @@ static inline void registry_clear(void)
 
 struct registry_entry {
     struct dmheap_ctx* ctx; /* NULL: the list ends here */
-    dmheap_word number;     /* that of the context, unless other data stands there by now */
+    dmheap_word serial;     /* that of the context, unless other data stands there by now */
     bool is_default;
     bool is_of_init; /* made by dmheap_init; there is one of that kind at most */
     char name[DMHEAP_CTX_NAME_BYTES];
 };
+
+DMHEAP_STATIC_ASSERT(DMHEAP_NAME_BYTES == RECORD_NAME_MAX + 1,
+                     names_are_as_long_as_the_manual_says);
+DMHEAP_STATIC_ASSERT(DMHEAP_DEFAULTS_MAX <= DMHEAP_CTX_MAX, all_that_may_serve_are_listed);
 
 /*
  * All heaps, first those that serve by default, in their order. That of dmheap_init comes on top of
@@ -90,9 +95,10 @@ static inline unsigned registry_count_defaults(void)
     return count;
 }
 
-/* Put an entry in front of the one at `index`. There is room. */
+/* Put an entry in front of the one at `index`. */
 static inline void registry_insert(unsigned index, struct registry_entry entry)
 {
+    DMHEAP_ASSERT(registry_count() <= DMHEAP_CTX_MAX);
     while (entry.ctx != NULL) {
         const struct registry_entry pushed = registry[index];
         registry[index++] = entry;
@@ -110,46 +116,57 @@ static inline struct registry_entry registry_take(unsigned index)
     return entry;
 }
 
-static inline struct registry_entry registry_entry_of(struct dmheap_ctx* ctx, bool is_of_init)
+static inline struct registry_entry registry_make_entry(struct dmheap_ctx* ctx, bool is_of_init)
 {
-    const struct registry_entry entry = {ctx, ctx->number, is_of_init, is_of_init, ""};
+    const struct registry_entry entry = {ctx, ctx->serial, is_of_init, is_of_init, ""};
     return entry;
 }
 
-/* The heap that dmheap_init made is a new one: its former one goes. */
+/* Does a context lie in that memory? */
+static inline bool registry_is_in(const struct registry_entry* entry, uintptr_t start, size_t size)
+{
+    return (uintptr_t)entry->ctx - start < size;
+}
+
+/*
+ * The heap that dmheap_init made is a new one: that of the call before goes, if it is still there,
+ * and those whose contexts lay in its buffer, of which only the very start is not known any more.
+ */
 static inline void registry_adopt(struct dmheap_ctx* ctx)
 {
+    const uintptr_t start = (uintptr_t)ctx - (DMHEAP_GRANULE_MAX - 1);
+    const size_t size = (size_t)ctx->end + DMHEAP_GRANULE_MAX - 1;
     for (unsigned index = registry_count(); index-- != 0;) {
-        if (registry[index].is_of_init) {
+        if (registry[index].is_of_init || registry_is_in(&registry[index], start, size)) {
             (void)registry_take(index);
         }
     }
-    registry_insert(0, registry_entry_of(ctx, true));
+    registry_insert(0, registry_make_entry(ctx, true));
 }
 
-/* First of all: from now on the nine functions go by `calls`, and what dmheap_init did is known. */
-static inline void registry_open(const struct registry_calls* calls)
+/* Called first under each lock: the nine go by `calls` from now on, and what dmheap_init did is known. */
+static inline void registry_refresh(const struct registry_calls* calls)
 {
     if (root.several == NULL) {
         memset(registry, 0, sizeof(registry));
         root.several = calls;
     }
     const bool is_listed = registry[0].ctx == root.heap && registry[0].is_default &&
-                           registry[0].number == root.heap->number;
+                           registry[0].serial == root.heap->serial;
     if (root.heap != &no_heap && !is_listed) {
         registry_adopt(root.heap);
     }
 }
 
-/* The entry of a heap, NULL: the first by default; or NULL. */
-static inline struct registry_entry* registry_entry(const struct dmheap_ctx* asked)
+/* The entry of a heap (NULL: of the first by default), or NULL if it is none. */
+static inline struct registry_entry* registry_entry_of(const struct dmheap_ctx* asked)
 {
     const struct dmheap_ctx* ctx = asked != NULL ? asked : root.heap;
     struct registry_entry* entry = registry;
     while (entry->ctx != NULL && entry->ctx != ctx) {
         entry++;
     }
-    return entry->ctx != NULL && entry->number == ctx->number ? entry : NULL;
+    return entry->ctx != NULL && entry->serial == ctx->serial ? entry : NULL;
 }
 
 /* The heap that a call is about: NULL asks for the first by default. no_heap: there is none. */
@@ -158,7 +175,7 @@ static inline struct dmheap_ctx* registry_find(struct dmheap_ctx* asked)
     if (asked == NULL || asked == root.heap) {
         return root.heap;
     }
-    return registry_entry(asked) != NULL ? asked : (struct dmheap_ctx*)&no_heap;
+    return registry_entry_of(asked) != NULL ? asked : (struct dmheap_ctx*)&no_heap;
 }
 
 /* Where a call that `asked` for none goes on after `heap`: at the next by default, or NULL. */
@@ -185,12 +202,12 @@ static inline struct registry_entry* registry_named(const char* name)
     return entry->ctx != NULL ? entry : NULL;
 }
 
-/* Is there room for one more heap of dmheap_ctx_init? */
-static inline bool registry_has_room(void)
+/* Is there room for one more heap of dmheap_ctx_init, those that lie in its buffer forgotten? */
+static inline bool registry_has_room(const void* buffer, size_t size)
 {
     unsigned count = 0;
     for (const struct registry_entry* entry = registry; entry->ctx != NULL; entry++) {
-        count += !entry->is_of_init;
+        count += !entry->is_of_init && !registry_is_in(entry, (uintptr_t)buffer, size);
     }
     return count < DMHEAP_CTX_MAX;
 }
@@ -203,7 +220,7 @@ static inline void registry_publish(void)
 
 static inline void registry_add(struct dmheap_ctx* ctx)
 {
-    registry_insert(registry_count(), registry_entry_of(ctx, false));
+    registry_insert(registry_count(), registry_make_entry(ctx, false));
 }
 
 static inline void registry_remove(const struct registry_entry* entry)
@@ -212,16 +229,14 @@ static inline void registry_remove(const struct registry_entry* entry)
     registry_publish();
 }
 
-/* Forget the heaps whose contexts lie in a buffer; were there any? */
-static inline bool registry_forget_in(const void* buffer, size_t size)
+/* Forget the heaps whose contexts lie in a buffer. */
+static inline void registry_forget_in(const void* buffer, size_t size)
 {
-    const unsigned before = registry_count();
-    for (unsigned index = before; index-- != 0;) {
-        if ((uintptr_t)registry[index].ctx - (uintptr_t)buffer < size) {
+    for (unsigned index = registry_count(); index-- != 0;) {
+        if (registry_is_in(&registry[index], (uintptr_t)buffer, size)) {
             registry_remove(&registry[index]);
         }
     }
-    return registry_count() < before;
 }
 
 /* Let a heap serve by default, after all others that do; or not any more. */

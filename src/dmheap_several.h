@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several heaps: the functions of dmheap_ctx.h, and the nine for whom NULL is more than one heap.
+ * Several heaps: the functions of dmheap_ctx.h, and the nine where NULL may be more than one heap.
  *
  * Knows: which heaps a call is about. Does not know: what a block looks like.
- * Always holds: whatever else is done under the lock, the registry is opened first.
+ * Always holds: the registry is refreshed whenever the lock was taken, before it is looked at. What
+ * ends in _several is called with the lock held, and releases it (all but of_serial_several); `asked`
+ * is a context, or NULL for the heaps that serve by default.
  */
 #ifndef DMHEAP_SEVERAL_H
 #define DMHEAP_SEVERAL_H
 
 #include "dmheap_edge.h"
 
-#include "dmheap_ctx.h"
-
-/* ---- several heaps --------------------------------------------------------------- */
+/* ---- which heaps a call is about --------------------------------------------------- */
 
 static void* alloc_several(struct dmheap_ctx* asked, size_t alignment, size_t size,
                            const char* module_name);
@@ -22,41 +22,60 @@ static bool register_several(struct dmheap_ctx* asked, const char* module_name);
 static void unregister_several(struct dmheap_ctx* asked, const char* module_name);
 static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name);
 static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name);
-static struct dmheap_ctx* numbered_several(dmheap_word number);
+static struct dmheap_ctx* of_serial_several(dmheap_word serial);
 
 static const struct registry_calls calls_several = {
     alloc_several,      realloc_several, free_several,   register_several,
-    unregister_several, retag_several,   rename_several, numbered_several,
+    unregister_several, retag_several,   rename_several, of_serial_several,
 };
 
 /*
  * Volatile, so that no compiler knows that root.several has no other value: one that does calls
  * these by name, and every firmware would link them.
  */
-static const struct registry_calls* const volatile several = &calls_several;
+static const struct registry_calls* const volatile calls = &calls_several;
 
-/* The entry of a heap, or NULL; the lock is held. */
-static struct registry_entry* open_entry(const struct dmheap_ctx* asked)
+/* The entry of a heap, or NULL. */
+static struct registry_entry* find_entry(const struct dmheap_ctx* asked)
 {
-    registry_open(several);
-    return registry_entry(asked);
+    registry_refresh(calls);
+    return registry_entry_of(asked);
 }
 
-/* The heap where a call begins; the lock is held. */
-static DMHEAP_NOINLINE struct dmheap_ctx* open_heap(struct dmheap_ctx* asked)
+/* The heap where a call begins. */
+static DMHEAP_NOINLINE struct dmheap_ctx* find_heap(struct dmheap_ctx* asked)
 {
-    registry_open(several);
+    registry_refresh(calls);
     return registry_find(asked);
 }
 
 /* The same for a short path, which tries no other one: mostly it is the first by default. */
-static inline struct dmheap_ctx* open_quickly(struct dmheap_ctx* asked)
+static inline struct dmheap_ctx* find_quickly(struct dmheap_ctx* asked)
 {
-    return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? root.heap : open_heap(asked);
+    return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? root.heap : find_heap(asked);
+}
+
+static struct dmheap_ctx* of_serial_several(dmheap_word serial)
+{
+    registry_refresh(calls);
+    const struct registry_entry* entry = registry;
+    while (entry->ctx != NULL && entry->serial != serial) {
+        entry++;
+    }
+    return entry->ctx != NULL ? entry->ctx : root.heap;
+}
+
+/* What to report of a call: damage in any of the heaps, else how it went in the last one. */
+static enum dmheap_verdict settle_next(struct dmheap_ctx* heap, enum dmheap_verdict before,
+                                       enum dmheap_verdict here)
+{
+    const enum dmheap_verdict verdict = settle(heap, here);
+    return before == VERDICT_DAMAGED ? VERDICT_DAMAGED : verdict;
 }
 
 /* Release the lock and report what was done to a heap itself; was it done? */
-static bool end_of(enum dmheap_verdict verdict, const char* request, const struct dmheap_ctx* ctx)
+static bool unlock_and_report(enum dmheap_verdict verdict, const char* request,
+                              const struct dmheap_ctx* ctx)
 {
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
@@ -65,16 +84,19 @@ static bool end_of(enum dmheap_verdict verdict, const char* request, const struc
     return verdict == VERDICT_OK;
 }
 
+/* ---- heaps ------------------------------------------------------------------------ */
+
 struct dmheap_ctx* dmheap_ctx_init(void* buffer, size_t size, size_t alignment)
 {
     struct dmheap_ctx plan;
     struct dmheap_ctx* created = NULL;
     enum dmheap_verdict verdict = edge_begin_heap(&plan, buffer, size, alignment);
     if (verdict == VERDICT_OK) {
-        registry_open(several);
-        if (registry_forget_in(buffer, size) || registry_has_room()) {
+        registry_refresh(calls);
+        if (registry_has_room(buffer, size)) {
+            registry_forget_in(buffer, size);
             created = edge_make_heap(&plan, buffer);
-            registry_open(several);
+            registry_refresh(calls);
             registry_add(created);
         } else {
             root.is_starting = false;
@@ -89,27 +111,27 @@ struct dmheap_ctx* dmheap_ctx_init(void* buffer, size_t size, size_t alignment)
 bool dmheap_ctx_deinit(struct dmheap_ctx* ctx)
 {
     dmheap_port_lock();
-    const struct registry_entry* entry = open_entry(ctx);
+    const struct registry_entry* entry = find_entry(ctx);
     if (entry != NULL) {
         registry_remove(entry);
     }
-    return end_of(entry != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "deinit", ctx);
+    return unlock_and_report(entry != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "removal", ctx);
 }
 
 bool dmheap_ctx_is_initialized(struct dmheap_ctx* ctx)
 {
     dmheap_port_lock();
-    const bool is_initialized = open_heap(ctx) != &no_heap;
+    const bool is_initialized = find_heap(ctx) != &no_heap;
     dmheap_port_unlock();
     return is_initialized;
 }
 
-/* Change whether a heap serves by default. While one is being made, it may become the first. */
+/* Change whether a heap serves by default. One that is being made may be about to be the first. */
 static bool set_default(struct dmheap_ctx* ctx, bool is_default, const char* request)
 {
     enum dmheap_verdict verdict = VERDICT_OK;
     dmheap_port_lock();
-    const struct registry_entry* entry = open_entry(ctx);
+    const struct registry_entry* entry = find_entry(ctx);
     if (entry == NULL) {
         verdict = VERDICT_NO_HEAP;
     } else if (root.is_starting) {
@@ -121,23 +143,23 @@ static bool set_default(struct dmheap_ctx* ctx, bool is_default, const char* req
             registry_set_default(entry, is_default);
         }
     }
-    return end_of(verdict, request, ctx);
+    return unlock_and_report(verdict, request, ctx);
 }
 
 bool dmheap_ctx_add_default(struct dmheap_ctx* ctx)
 {
-    return set_default(ctx, true, "add_default");
+    return set_default(ctx, true, "listing");
 }
 
 bool dmheap_ctx_remove_default(struct dmheap_ctx* ctx)
 {
-    return set_default(ctx, false, "remove_default");
+    return set_default(ctx, false, "unlisting");
 }
 
 struct dmheap_ctx* dmheap_ctx_get_default(unsigned index)
 {
     dmheap_port_lock();
-    registry_open(several);
+    registry_refresh(calls);
     struct dmheap_ctx* ctx = index < registry_count_defaults() ? registry[index].ctx : NULL;
     dmheap_port_unlock();
     return ctx;
@@ -149,7 +171,7 @@ bool dmheap_ctx_set_name(struct dmheap_ctx* ctx, const char* name)
     const size_t length = record_measure(text).length;
     enum dmheap_verdict verdict = VERDICT_OK;
     dmheap_port_lock();
-    struct registry_entry* entry = open_entry(ctx);
+    struct registry_entry* entry = find_entry(ctx);
     const struct registry_entry* holder = length != 0 ? registry_named(text) : NULL;
     if (entry == NULL) {
         verdict = VERDICT_NO_HEAP;
@@ -160,14 +182,14 @@ bool dmheap_ctx_set_name(struct dmheap_ctx* ctx, const char* name)
     } else {
         memcpy(entry->name, text, length + 1);
     }
-    return end_of(verdict, "set_name", ctx);
+    return unlock_and_report(verdict, "naming", ctx);
 }
 
 bool dmheap_ctx_get_name(struct dmheap_ctx* ctx, char name[DMHEAP_CTX_NAME_BYTES])
 {
     name[0] = '\0';
     dmheap_port_lock();
-    const struct registry_entry* entry = open_entry(ctx);
+    const struct registry_entry* entry = find_entry(ctx);
     if (entry != NULL) {
         memcpy(name, entry->name, sizeof(entry->name));
     }
@@ -181,38 +203,30 @@ struct dmheap_ctx* dmheap_ctx_find(const char* name)
         return NULL;
     }
     dmheap_port_lock();
-    registry_open(several);
+    registry_refresh(calls);
     const struct registry_entry* entry = registry_named(name);
     struct dmheap_ctx* ctx = entry != NULL ? entry->ctx : NULL;
     dmheap_port_unlock();
     return ctx;
 }
 
-static struct dmheap_ctx* numbered_several(dmheap_word number)
-{
-    registry_open(several);
-    const struct registry_entry* entry = registry;
-    while (entry->ctx != NULL && entry->number != number) {
-        entry++;
-    }
-    return entry->ctx != NULL ? entry->ctx : root.heap;
-}
-
-/* ---- the nine for several heaps ---------------------------------------------------- */
+/* ---- the twins of the nine ---------------------------------------------------------- */
 
 static bool register_several(struct dmheap_ctx* asked, const char* module_name)
 {
     bool is_known;
     bool is_new;
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap = open_heap(asked);
+    enum dmheap_verdict verdict = VERDICT_OK;
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
     do {
-        verdict = VERDICT_NO_MEMORY;
+        enum dmheap_verdict here = VERDICT_NO_MEMORY;
+        heap = next;
         is_known = record_find(heap, module_name) != NULL;
-        is_new = !is_known && record_create(heap, module_name, &verdict) != NULL;
-        verdict = settle(heap, is_known || is_new ? VERDICT_OK : verdict);
-        heap = registry_next(asked, heap);
-    } while (!is_known && !is_new && heap != NULL);
+        is_new = !is_known && record_create(heap, module_name, &here) != NULL;
+        verdict = settle_next(heap, verdict, is_known || is_new ? VERDICT_OK : here);
+        next = registry_next(asked, heap);
+    } while (!is_known && !is_new && next != NULL);
     dmheap_port_unlock();
     return report_registration(verdict, is_known, is_new, module_name);
 }
@@ -227,25 +241,31 @@ bool dmheap_ctx_register_module(struct dmheap_ctx* ctx, const char* module_name)
     return register_several(ctx, module_name);
 }
 
+/* The name is taken away in all heaps at once; then what the module has in each is freed. */
 static void unregister_several(struct dmheap_ctx* asked, const char* module_name)
 {
+    struct {
+        dmheap_word serial; /* of the heap */
+        dmheap_word id;     /* of the module there */
+    } closed[DMHEAP_DEFAULTS_MAX];
+    unsigned count = 0;
     char name[RECORD_NAME_MAX + 1];
-    bool is_known = false;
     bool is_sound = true;
-    for (struct dmheap_ctx* heap = open_heap(asked); heap != NULL;
-         heap = registry_next(asked, heap)) {
-        dmheap_word id;
-        const dmheap_word number = heap->number;
-        if (module_close(heap, module_name, name, &id)) {
-            is_known = true;
-            module_name = name; /* the text given may stand in memory that is freed now */
-            dmheap_port_unlock();
-            is_sound = edge_sweep(number, id) && is_sound;
-            dmheap_port_lock();
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
+    do {
+        heap = next;
+        if (module_close(heap, module_name, name, &closed[count].id)) {
+            closed[count].serial = heap->serial;
+            count++;
         }
-    }
+        next = registry_next(asked, heap);
+    } while (next != NULL);
     dmheap_port_unlock();
-    if (is_known) {
+    for (unsigned i = 0; i < count; i++) {
+        is_sound = edge_sweep(closed[i].serial, closed[i].id) && is_sound;
+    }
+    if (count != 0) {
         report_unregistration(name, is_sound);
     }
 }
@@ -261,14 +281,15 @@ static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alig
 {
     enum dmheap_verdict verdict = VERDICT_OK;
     const struct dmheap_block* block;
-    struct dmheap_ctx* heap = open_heap(asked);
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
     do {
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
+        heap = next;
         block = module_alloc(heap, alignment, size, module_name, &here);
-        here = settle(heap, block != NULL ? VERDICT_OK : here);
-        verdict = verdict != VERDICT_DAMAGED ? here : verdict;
-        heap = registry_next(asked, heap);
-    } while (block == NULL && heap != NULL);
+        verdict = settle_next(heap, verdict, block != NULL ? VERDICT_OK : here);
+        next = registry_next(asked, heap);
+    } while (block == NULL && next != NULL);
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_request(verdict, size, module_name);
@@ -281,7 +302,7 @@ DMHEAP_FLATTEN void* dmheap_ctx_malloc(struct dmheap_ctx* ctx, size_t size, cons
     const struct dmheap_block* block = NULL;
     dmheap_port_lock();
     if (DMHEAP_SHORT_PATHS) {
-        struct dmheap_ctx* heap = open_quickly(ctx);
+        struct dmheap_ctx* heap = find_quickly(ctx);
         block = module_name == NULL ? module_alloc_nobodys(heap, size)
                                     : module_alloc_hinted(heap, size, module_name);
     }
@@ -304,8 +325,8 @@ void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t 
 }
 
 /*
- * Go on after `outcome` for a block of `heap`: it is resized in place, or moves to that alignment;
- * the lock is held.
+ * Go on after `outcome` for a block of `heap`: it is resized in place, or moves to that alignment.
+ * Releases the lock. Only here may a block that moves become smaller.
  */
 static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, void* ptr,
                           size_t alignment, size_t size)
@@ -315,7 +336,7 @@ static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, 
         outcome = module_begin_move(heap, ptr, alignment, size, &move);
         move.bytes = move.bytes < size ? move.bytes : size;
     }
-    const dmheap_word number = heap->number;
+    const dmheap_word serial = heap->serial;
     const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
@@ -324,19 +345,19 @@ static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, 
     if (outcome != VERDICT_OK) {
         return NULL;
     }
-    return move.to != NULL ? edge_copy(number, ptr, &move) : ptr;
+    return move.to != NULL ? edge_copy(serial, ptr, &move) : ptr;
 }
 
 static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
 {
-    struct dmheap_ctx* heap = open_heap(asked);
-    enum dmheap_verdict outcome = module_resize(heap, ptr, size);
-    struct dmheap_ctx* next = registry_next(asked, heap);
-    while (outcome == VERDICT_BAD_POINTER && next != NULL) {
+    enum dmheap_verdict outcome;
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
+    do {
         heap = next;
         outcome = module_resize(heap, ptr, size);
         next = registry_next(asked, heap);
-    }
+    } while (outcome == VERDICT_BAD_POINTER && next != NULL);
     const size_t alignment = outcome == VERDICT_MUST_MOVE ? module_alignment(heap, ptr) : 1;
     return move_several(heap, outcome, ptr, alignment, size);
 }
@@ -350,11 +371,13 @@ void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const c
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
     enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap = open_heap(asked);
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
     do {
+        heap = next;
         verdict = module_free(heap, ptr);
-        heap = registry_next(asked, heap);
-    } while (verdict == VERDICT_BAD_POINTER && heap != NULL);
+        next = registry_next(asked, heap);
+    } while (verdict == VERDICT_BAD_POINTER && next != NULL);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
@@ -368,6 +391,7 @@ void dmheap_ctx_free(struct dmheap_ctx* ctx, void* ptr, bool concatenate)
     free_several(ctx, ptr);
 }
 
+/* As dmheap_concatenate_free_blocks: nothing is left to merge. */
 void dmheap_ctx_concatenate_free_blocks(struct dmheap_ctx* ctx)
 {
     (void)ctx;
@@ -381,13 +405,18 @@ bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
     enum dmheap_verdict verdict = VERDICT_BAD_NAME;
     struct dmheap_module found = {0, 0};
     if (!record_is_nobody(module_name)) {
+        const struct record* record;
+        struct dmheap_ctx* heap;
+        verdict = VERDICT_OK;
         dmheap_port_lock();
-        const struct record* record = NULL;
-        for (struct dmheap_ctx* heap = open_heap(ctx); record == NULL && heap != NULL;
-             heap = registry_next(ctx, heap)) {
-            record = module_open(heap, module_name, &verdict);
-            verdict = settle(heap, record != NULL ? VERDICT_OK : verdict);
-        }
+        struct dmheap_ctx* next = find_heap(ctx);
+        do {
+            enum dmheap_verdict here = VERDICT_OK;
+            heap = next;
+            record = module_open(heap, module_name, &here);
+            verdict = settle_next(heap, verdict, record != NULL ? VERDICT_OK : here);
+            next = registry_next(ctx, heap);
+        } while (record == NULL && next != NULL);
         if (record != NULL) {
             found.id = record->id;
             found.serial = record->serial;
@@ -395,37 +424,31 @@ bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
         dmheap_port_unlock();
     }
     if (verdict != VERDICT_OK) {
-        report_module(verdict, "open_module", module_name);
+        report_module(verdict, "opening", module_name);
     }
     *module = found;
-    return found.serial != 0;
-}
-
-/* The heap that a handle serves for, and its record; or NULL. */
-static struct record* find_handle(struct dmheap_ctx* asked, struct dmheap_module module,
-                                  struct dmheap_ctx** heap)
-{
-    struct record* record = NULL;
-    *heap = open_heap(asked);
-    for (struct dmheap_ctx* next = *heap; record == NULL && next != NULL;
-         next = registry_next(asked, next)) {
-        *heap = next;
-        record = record_of_handle(next, module.id, module.serial);
-    }
-    return record;
+    return found.id != 0;
 }
 
 /* Allocate by a handle in every case, report, and release the lock, which is held. */
-static DMHEAP_NOINLINE void* alloc_for_and_unlock(struct dmheap_ctx* asked, size_t alignment,
-                                                  size_t size, struct dmheap_module module)
+static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t alignment,
+                                               size_t size, struct dmheap_module module)
 {
+    struct record* record;
     struct dmheap_ctx* heap;
-    struct record* record = find_handle(asked, module, &heap);
-    const struct dmheap_block* block =
-        record != NULL ? module_alloc_owned(heap, alignment, size, record) : NULL;
-    const enum dmheap_verdict verdict = settle(heap, block != NULL    ? VERDICT_OK
-                                                     : record != NULL ? VERDICT_NO_MEMORY
-                                                                      : VERDICT_GONE);
+    struct dmheap_ctx* next = find_heap(asked);
+    do {
+        heap = next;
+        record = record_of_handle(heap, module.id, module.serial);
+        next = registry_next(asked, heap);
+    } while (record == NULL && next != NULL);
+    enum dmheap_verdict verdict = VERDICT_GONE;
+    const struct dmheap_block* block = NULL;
+    if (record != NULL) {
+        block = module_alloc_owned(heap, alignment, size, record);
+        verdict = block != NULL ? VERDICT_OK : VERDICT_NO_MEMORY;
+    }
+    verdict = settle(heap, verdict);
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_request(verdict, size, "of a handle");
@@ -436,12 +459,13 @@ static DMHEAP_NOINLINE void* alloc_for_and_unlock(struct dmheap_ctx* asked, size
 DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
                                            struct dmheap_module module)
 {
+    const struct dmheap_block* block = NULL;
     dmheap_port_lock();
-    const struct dmheap_block* block =
-        DMHEAP_SHORT_PATHS ? module_alloc_handled(open_quickly(ctx), size, module.id, module.serial)
-                           : NULL;
+    if (DMHEAP_SHORT_PATHS) {
+        block = module_alloc_handled(find_quickly(ctx), size, module.id, module.serial);
+    }
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return alloc_for_and_unlock(ctx, 1, size, module);
+        return alloc_for_several(ctx, 1, size, module);
     }
     dmheap_port_unlock();
     return block_payload(block);
@@ -455,7 +479,7 @@ void* dmheap_ctx_aligned_alloc_for(struct dmheap_ctx* ctx, size_t alignment, siz
         return NULL;
     }
     dmheap_port_lock();
-    return alloc_for_and_unlock(ctx, alignment, size, module);
+    return alloc_for_several(ctx, alignment, size, module);
 }
 
 /* ---- companions ------------------------------------------------------------------- */
@@ -465,15 +489,17 @@ void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const
     const bool is_beyond = size != 0 && count > SIZE_MAX / size;
     const size_t bytes = is_beyond ? SIZE_MAX : count * size; /* that many no heap has */
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    enum dmheap_verdict verdict = VERDICT_OK;
+    struct dmheap_ctx* heap;
     dmheap_port_lock();
-    struct dmheap_ctx* heap = open_heap(ctx);
-    struct dmheap_ctx* next = heap;
-    for (; move.to == NULL && next != NULL; next = registry_next(ctx, heap)) {
+    struct dmheap_ctx* next = find_heap(ctx);
+    do {
         heap = next;
-        verdict = settle(heap, module_begin_clear(heap, bytes, module_name, &move));
-    }
-    const dmheap_word number = heap->number;
+        const enum dmheap_verdict here = module_begin_clear(heap, bytes, module_name, &move);
+        verdict = settle_next(heap, verdict, here);
+        next = registry_next(ctx, heap);
+    } while (move.to == NULL && next != NULL);
+    const dmheap_word serial = heap->serial;
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_request(verdict, bytes, module_name);
@@ -483,7 +509,7 @@ void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const
     }
     memset(block_payload(move.to), 0, (size_t)move.bytes);
     dmheap_port_lock();
-    heap = registry_numbered(number);
+    heap = registry_of_serial(serial);
     verdict = heap != NULL ? module_finish_clear(heap, &move) : VERDICT_GONE;
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
@@ -495,49 +521,56 @@ void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const
 void* dmheap_ctx_aligned_realloc(struct dmheap_ctx* ctx, void* ptr, size_t alignment, size_t size,
                                  const char* module_name)
 {
-    if (ptr == NULL || !bits_is_power_of_two(alignment)) {
+    if (ptr == NULL || !bits_is_power_of_two(alignment)) { /* that is reported there, too */
         return dmheap_ctx_aligned_alloc(ctx, alignment, size, module_name);
     }
+    enum dmheap_verdict outcome;
+    struct dmheap_ctx* heap;
     dmheap_port_lock();
-    struct dmheap_ctx* heap = open_heap(ctx);
-    struct dmheap_ctx* next = heap;
-    enum dmheap_verdict outcome = VERDICT_BAD_POINTER;
-    for (; outcome == VERDICT_BAD_POINTER && next != NULL; next = registry_next(ctx, heap)) {
+    struct dmheap_ctx* next = find_heap(ctx);
+    do {
         heap = next;
         outcome = module_realign(heap, ptr, alignment, size);
-    }
+        next = registry_next(ctx, heap);
+    } while (outcome == VERDICT_BAD_POINTER && next != NULL);
     return move_several(heap, outcome, ptr, alignment, size);
 }
 
 size_t dmheap_ctx_usable_size(struct dmheap_ctx* ctx, const void* ptr)
 {
-    size_t capacity = 0;
-    enum dmheap_verdict verdict = VERDICT_BAD_POINTER;
+    size_t size = 0;
+    enum dmheap_verdict verdict;
+    struct dmheap_ctx* heap;
     dmheap_port_lock();
-    for (struct dmheap_ctx* heap = open_heap(ctx); verdict == VERDICT_BAD_POINTER && heap != NULL;
-         heap = registry_next(ctx, heap)) {
-        verdict = module_capacity_of(heap, ptr, &capacity);
-    }
+    struct dmheap_ctx* next = find_heap(ctx);
+    do {
+        heap = next;
+        verdict = module_usable_size(heap, ptr, &size);
+        next = registry_next(ctx, heap);
+    } while (verdict == VERDICT_BAD_POINTER && next != NULL);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK && ptr != NULL) {
-        report_pointer(verdict, "usable_size", ptr);
+        report_pointer(verdict, "size", ptr);
     }
-    return capacity;
+    return size;
 }
 
 bool dmheap_ctx_owner_of(struct dmheap_ctx* ctx, const void* ptr,
                          char module_name[DMHEAP_NAME_BYTES])
 {
-    enum dmheap_verdict verdict = VERDICT_BAD_POINTER;
+    enum dmheap_verdict verdict;
+    struct dmheap_ctx* heap;
     module_name[0] = '\0';
     dmheap_port_lock();
-    for (struct dmheap_ctx* heap = open_heap(ctx); verdict == VERDICT_BAD_POINTER && heap != NULL;
-         heap = registry_next(ctx, heap)) {
+    struct dmheap_ctx* next = find_heap(ctx);
+    do {
+        heap = next;
         verdict = module_owner_of(heap, ptr, module_name);
-    }
+        next = registry_next(ctx, heap);
+    } while (verdict == VERDICT_BAD_POINTER && next != NULL);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
-        report_pointer(verdict, "owner_of", ptr);
+        report_pointer(verdict, "owner", ptr);
     }
     return verdict == VERDICT_OK;
 }
@@ -545,13 +578,14 @@ bool dmheap_ctx_owner_of(struct dmheap_ctx* ctx, const void* ptr,
 static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name)
 {
     enum dmheap_verdict outcome;
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap = open_heap(asked);
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
     do {
+        heap = next;
         outcome = module_retag(heap, ptr, module_name);
-        verdict = settle(heap, outcome);
-        heap = registry_next(asked, heap);
-    } while (outcome == VERDICT_BAD_POINTER && heap != NULL);
+        next = registry_next(asked, heap);
+    } while (outcome == VERDICT_BAD_POINTER && next != NULL);
+    const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_pointer(verdict, "retag", ptr);
@@ -563,6 +597,16 @@ bool dmheap_ctx_retag(struct dmheap_ctx* ctx, void* ptr, const char* module_name
 {
     dmheap_port_lock();
     return retag_several(ctx, ptr, module_name);
+}
+
+/* Rename a module in one heap of several: the name must not be another one's in any of them. */
+static enum dmheap_verdict rename_in(struct dmheap_ctx* heap, const char* old_name,
+                                     const char* new_name)
+{
+    const enum dmheap_verdict verdict = module_rename(heap, old_name, new_name);
+    const bool is_taken = verdict == VERDICT_NO_MODULE && !record_is_nobody(new_name) &&
+                          record_find(heap, new_name) != NULL;
+    return is_taken ? VERDICT_NAME_TAKEN : verdict;
 }
 
 /* Undo the renaming of a module in the heaps before `end`; what it needs was freed just now. */
@@ -577,24 +621,22 @@ static void rename_back(struct dmheap_ctx* asked, const struct dmheap_ctx* end,
 
 static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name)
 {
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
     enum dmheap_verdict outcome = VERDICT_NO_MODULE;
-    enum dmheap_verdict verdict = VERDICT_NO_MODULE;
-    bool is_settled = false;
-    for (struct dmheap_ctx* heap = open_heap(asked); !is_settled && heap != NULL;
-         heap = registry_next(asked, heap)) {
-        enum dmheap_verdict here = module_rename(heap, old_name, new_name);
-        if (here == VERDICT_NO_MODULE && module_is_known(heap, new_name)) {
-            here = VERDICT_NAME_TAKEN;
-        }
-        if (here != VERDICT_NO_MODULE || outcome == VERDICT_NO_MODULE) {
-            outcome = here;
-            verdict = settle(heap, here);
-        }
-        is_settled = here != VERDICT_OK && here != VERDICT_NO_MODULE;
-        if (is_settled) {
-            rename_back(asked, heap, old_name, new_name);
-        }
+    enum dmheap_verdict verdict = VERDICT_OK;
+    do {
+        heap = next;
+        const enum dmheap_verdict here = rename_in(heap, old_name, new_name);
+        const bool is_elsewhere = here == VERDICT_NO_MODULE;
+        outcome = is_elsewhere ? outcome : here;
+        verdict = settle_next(heap, verdict, is_elsewhere ? VERDICT_OK : here);
+        next = outcome == VERDICT_OK || is_elsewhere ? registry_next(asked, heap) : NULL;
+    } while (next != NULL);
+    if (outcome != VERDICT_OK && outcome != VERDICT_NO_MODULE) {
+        rename_back(asked, heap, old_name, new_name);
     }
+    verdict = verdict == VERDICT_OK ? settle(heap, outcome) : verdict;
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_module(verdict, "renaming", old_name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions of dmheap_ctx.h, sentence by sentence: several heaps, handles, companions. At the
- * end random calls for several heaps, each heap proven after each call.
+ * The functions of dmheap_ctx.h, sentence by sentence: several heaps, handles, companions;
+ * and random calls for several heaps, each heap proven after each call.
  *
  *     test_ctx              all cases, and random calls from a fresh seed
  *     test_ctx SEED         those of that seed
@@ -14,7 +14,7 @@
 
 /* ---- heaps of a case --------------------------------------------------------------- */
 
-#define MOST 20
+#define MOST 24
 
 static struct dmheap_ctx* made[MOST];
 static unsigned made_count;
@@ -276,7 +276,6 @@ static void init_forgets_all_heaps_while_one_serves_by_default(void** state)
     assert_true(dmheap_init(buffer, 4 * KIB, 8));
     expect_info();
     assert_true(dmheap_ctx_is_initialized(ctx)); /* none served by default before */
-    struct dmheap_ctx* const first = dmheap_ctx_get_default(0);
     assert_true(dmheap_ctx_add_default(ctx));
     assert_true(dmheap_init(buffer, 4 * KIB, 16));
     expect_info();
@@ -285,7 +284,6 @@ static void init_forgets_all_heaps_while_one_serves_by_default(void** state)
     assert_true(dmheap_ctx_is_initialized(dmheap_ctx_get_default(0)));
     assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
     expect_error();
-    assert_true(dmheap_ctx_is_initialized(first) == (first == dmheap_ctx_get_default(0)));
 }
 
 /* Its former heap was taken off the list, and would else be one more each time. */
@@ -306,6 +304,92 @@ static void there_is_one_heap_of_init_at_most(void** state)
         assert_true(is_in(ptr, former));
     }
     made[made_count++] = former;
+}
+
+/* As many as there may be, and the one in the buffer does not count: it is that of dmheap_init. */
+static void room_for_a_heap_is_not_made_by_forgetting_that_of_init(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(4 * KIB, 0);
+    assert_true(dmheap_init(buffer, 2 * KIB, 8));
+    expect_info();
+    struct dmheap_ctx* const first = dmheap_ctx_get_default(0);
+    for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
+        (void)make(2 * KIB);
+    }
+    assert_null(dmheap_ctx_init(buffer, 4 * KIB, 8));
+    expect_error();
+    assert_ptr_equal(dmheap_ctx_get_default(0), first); /* nothing was forgotten */
+    assert_true(dmheap_ctx_deinit(made[0]));
+    made[0] = make_in(buffer, 4 * KIB);
+    made_count--;
+    assert_false(dmheap_is_initialized());
+    unsigned char* const other = arena_make(2 * KIB, 0);
+    assert_true(dmheap_init(other, 2 * KIB, 8));
+    expect_info();
+    for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
+        assert_true(dmheap_ctx_is_initialized(made[i]));
+    }
+}
+
+static void init_without_a_default_forgets_what_lies_in_its_buffer(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    for (size_t at = 0; at <= 4 * KIB; at += 2 * KIB) {
+        struct dmheap_ctx* former = make_in(buffer + at, 2 * KIB);
+        struct dmheap_ctx* bystander = make(2 * KIB);
+        void* ptr = dmheap_ctx_malloc(former, 100, NULL);
+        assert_true(dmheap_init(buffer, 8 * KIB, 16));
+        expect_info();
+        struct dmheap_ctx* now = dmheap_ctx_get_default(0);
+        assert_true(dmheap_ctx_is_initialized(former) == (now == former));
+        assert_true(dmheap_ctx_is_initialized(bystander));
+        dmheap_ctx_free(former, ptr, false);
+        expect_error();
+        assert_true(dmheap_ctx_remove_default(now)); /* it is listed once, and found */
+        assert_true(dmheap_ctx_is_initialized(now));
+        assert_true(is_empty(now));
+        assert_true(dmheap_ctx_deinit(now));
+        assert_false(dmheap_ctx_is_initialized(now));
+        expect_silence();
+    }
+}
+
+/* ---- while a heap is being made ----------------------------------------------------------- */
+
+static unsigned char* second_buffer;
+static struct dmheap_ctx* bystander_ctx;
+
+static void change_heaps(void* context)
+{
+    (void)context;
+    test_port_on_unlock(NULL, NULL);
+    assert_null(dmheap_ctx_init(second_buffer, 2 * KIB, 8));
+    expect_error();
+    assert_false(dmheap_init(second_buffer, 2 * KIB, 8));
+    expect_error();
+    assert_false(dmheap_ctx_add_default(bystander_ctx));
+    expect_error();
+    assert_false(dmheap_ctx_remove_default(bystander_ctx));
+    expect_error();
+    assert_non_null(dmheap_ctx_malloc(bystander_ctx, 10, NULL));
+}
+
+static void heaps_are_made_one_at_a_time(void** state)
+{
+    (void)state;
+    second_buffer = arena_make(2 * KIB, 0);
+    bystander_ctx = make(2 * KIB);
+    unsigned char* const buffer = arena_make(2 * KIB, 0);
+    test_port_on_unlock(change_heaps, NULL);
+    struct dmheap_ctx* ctx = make_in(buffer, 2 * KIB);
+    assert_true(is_empty(ctx));
+    test_port_on_unlock(change_heaps, NULL);
+    assert_true(dmheap_init(buffer, 2 * KIB, 8));
+    expect_info();
+    assert_true(dmheap_ctx_add_default(bystander_ctx));
+    assert_ptr_equal(dmheap_ctx_get_default(1), bystander_ctx);
 }
 
 /* ---- the list of those that serve by default ---------------------------------------------- */
@@ -792,7 +876,7 @@ static void an_unregistration_ends_where_its_heap_went_meanwhile(void** state)
         }
         test_port_on_unlock(do_meanwhile, NULL);
         dmheap_ctx_unregister_module(meanwhile.ctx, "app");
-        test_port_forget_lines();
+        expect_info(); /* the module is gone in any case */
         if (what != DEINIT) {
             verify(meanwhile.ctx);
             assert_int_equal(modules(), 0);
@@ -953,6 +1037,193 @@ static void a_module_is_renamed_in_all_heaps_or_in_none(void** state)
     }
 }
 
+/* Damage that is met on the way is told, whichever heap serves at last; the link of a free block is. */
+static void damage_in_one_of_several_heaps_is_told(void** state)
+{
+    (void)state;
+    for (unsigned call = 0; call < 4; call++) {
+        struct dmheap_ctx* damaged = make_default(2 * KIB);
+        struct dmheap_ctx* other = make_default(4 * KIB);
+        struct dmheap_module module;
+        char* hole = dmheap_ctx_malloc(damaged, 1000, NULL);
+        while (dmheap_ctx_malloc(damaged, 0, NULL) != NULL) {
+        }
+        test_port_forget_lines();
+        dmheap_ctx_free(damaged, hole, false);
+        block_of(hole)->header += DMHEAP_WORD_BYTES;
+        switch (call) {
+        case 0:
+            assert_true(is_in(dmheap_malloc(500, NULL), other));
+            break;
+        case 1:
+            assert_true(is_in(dmheap_ctx_calloc(NULL, 5, 100, NULL), other));
+            break;
+        case 2:
+            assert_true(dmheap_ctx_open_module(NULL, "app", &module));
+            break;
+        default:
+            assert_true(dmheap_ctx_register_module(NULL, "app"));
+            assert_int_equal(test_port_lines_of(TEST_INFO), 1);
+            break;
+        }
+        assert_int_equal(test_port_lines_of(TEST_ERROR), 1);
+        test_port_forget_lines();
+        verify(other);
+        assert_true(dmheap_ctx_deinit(damaged));
+        assert_true(dmheap_ctx_deinit(other));
+    }
+}
+
+static void a_size_that_cannot_be_right_is_not_told(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    void* ptr = dmheap_ctx_malloc(ctx, 100, NULL);
+    char name[DMHEAP_NAME_BYTES];
+    const dmheap_word right = block_of(ptr)->header;
+    const dmheap_word sizes[] = {0, 8, 8 * KIB, BLOCK_SIZE_MASK & ~(dmheap_word)15};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        block_of(ptr)->header = (right & ~(dmheap_word)BLOCK_SIZE_MASK) | sizes[i];
+        assert_int_equal(dmheap_ctx_usable_size(ctx, ptr), 0);
+        expect_error();
+        assert_false(dmheap_ctx_owner_of(ctx, ptr, name));
+        expect_error();
+        assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 64, 10, NULL));
+        expect_error();
+    }
+    block_of(ptr)->header = right;
+    verify(ctx);
+}
+
+/* What happens to the heaps between two slices: the module is gone in all of them by then. */
+static struct {
+    unsigned what;
+    unsigned char* buffer;
+    struct dmheap_ctx* heap[2];
+} between;
+
+static void change_between(void* context)
+{
+    (void)context;
+    test_port_on_unlock(NULL, NULL);
+    switch (between.what) {
+    case 0:
+        assert_true(dmheap_ctx_deinit(between.heap[0]));
+        break;
+    case 1:
+        assert_true(dmheap_ctx_remove_default(between.heap[1]));
+        break;
+    case 2:
+        assert_true(dmheap_init(between.buffer, 4 * KIB, 8));
+        assert_non_null(dmheap_malloc(100, "app"));
+        break;
+    default:
+        assert_non_null(dmheap_ctx_malloc(between.heap[1], 100, "app"));
+        break;
+    }
+    test_port_forget_lines();
+}
+
+static void an_unregistration_frees_what_the_module_had_and_nothing_else(void** state)
+{
+    (void)state;
+    for (between.what = 0; between.what < 4; between.what++) {
+        between.buffer = arena_make(4 * KIB, 0);
+        between.heap[0] = make_default(4 * KIB);
+        between.heap[1] = make_default(4 * KIB);
+        for (unsigned i = 0; i < 20; i++) {
+            assert_non_null(dmheap_ctx_malloc(between.heap[i % 2], 40, "app"));
+        }
+        test_port_on_unlock(change_between, NULL);
+        dmheap_unregister_module("app");
+        test_port_on_unlock(NULL, NULL);
+        expect_info();
+        if (between.what == 2) {
+            test_heap.ctx = dmheap_ctx_get_default(0);
+            assert_int_equal(heap_client_blocks(), 1);
+            assert_true(dmheap_ctx_deinit(NULL));
+            continue;
+        }
+        test_heap.ctx = between.heap[1];
+        assert_int_equal(heap_client_blocks(), between.what == 3 ? 1 : 0);
+        for (unsigned i = 0; i < 2; i++) {
+            if (dmheap_ctx_is_initialized(between.heap[i])) {
+                assert_true(i == 1 || is_empty(between.heap[i]));
+                assert_true(dmheap_ctx_deinit(between.heap[i]));
+            }
+        }
+    }
+}
+
+/* In the second heap, since the first is full; and the handle serves for that one alone. */
+static void a_handle_is_of_the_heap_that_has_its_module(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* first = make_default(2 * KIB);
+    struct dmheap_ctx* second = make_default(4 * KIB);
+    void* ptr = dmheap_ctx_malloc(first, 600, NULL);
+    while (dmheap_ctx_malloc(first, 0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+    struct dmheap_module app;
+    assert_true(dmheap_ctx_open_module(NULL, "app", &app));
+    dmheap_free(ptr, false);
+    assert_true(is_in(dmheap_ctx_malloc_for(NULL, 100, app), second));
+    expect_silence();
+    assert_null(dmheap_ctx_malloc_for(NULL, 4 * KIB, app));
+    expect_error();
+    assert_true(dmheap_ctx_deinit(NULL));
+    assert_ptr_equal(dmheap_ctx_get_default(0), second);
+    assert_true(is_in(dmheap_ctx_malloc_for(NULL, 100, app), second));
+}
+
+/* The lock is taken once, and once more for what was done without it; nothing is logged under it. */
+static void the_lock_is_taken_once(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make_default(8 * KIB);
+    struct dmheap_module app;
+    char name[DMHEAP_NAME_BYTES];
+    void* ptr = dmheap_ctx_malloc(ctx, 100, "app");
+    unsigned before = test_port_holds();
+#define expect_holds(count)                                    \
+    do {                                                       \
+        assert_int_equal(test_port_holds() - before, (count)); \
+        before = test_port_holds();                            \
+    } while (0)
+    assert_true(dmheap_ctx_open_module(ctx, "app", &app));
+    expect_holds(1);
+    assert_non_null(dmheap_ctx_malloc_for(ctx, 10, app));
+    expect_holds(1);
+    assert_non_null(dmheap_ctx_aligned_alloc_for(ctx, 64, 10, app));
+    expect_holds(1);
+    assert_non_null(dmheap_ctx_malloc(ctx, 10, "web"));
+    expect_holds(1);
+    assert_non_null(dmheap_ctx_calloc(ctx, 10, 10, "app"));
+    expect_holds(2);
+    ptr = dmheap_ctx_aligned_realloc(ctx, ptr, 256, 50, NULL);
+    expect_holds(2);
+    ptr = dmheap_ctx_realloc(ctx, ptr, 40, NULL);
+    expect_holds(1);
+    assert_true(dmheap_ctx_owner_of(ctx, ptr, name));
+    expect_holds(1);
+    assert_true(dmheap_ctx_usable_size(ctx, ptr) >= 40);
+    expect_holds(1);
+    assert_true(dmheap_ctx_retag(ctx, ptr, "web"));
+    expect_holds(1);
+    assert_true(dmheap_ctx_rename_module(ctx, "web", "www"));
+    expect_holds(1);
+    dmheap_ctx_free(ctx, ptr, false);
+    expect_holds(1);
+    assert_true(dmheap_ctx_set_name(ctx, "main") && dmheap_ctx_find("main") == ctx);
+    expect_holds(2);
+    assert_true(dmheap_ctx_remove_default(ctx) && dmheap_ctx_add_default(ctx));
+    expect_holds(2);
+    assert_true(dmheap_ctx_deinit(ctx));
+    expect_holds(1);
+#undef expect_holds
+}
+
 /* ---- at random --------------------------------------------------------------------------------- */
 
 #define HEAPS  3
@@ -1094,8 +1365,6 @@ static void replace_heap(unsigned h)
     } else {
         shadow.heap[h] = dmheap_ctx_init(shadow.buffer[h], 2 * KIB, 8);
         assert_true(dmheap_ctx_add_default(shadow.heap[h]));
-        made[made_count % MOST] = shadow.heap[h];
-        made_count = made_count < MOST ? made_count + 1 : MOST;
     }
 }
 
@@ -1157,6 +1426,9 @@ int main(int argc, char** argv)
         ctx_case(a_heap_may_stand_in_a_block_of_another),
         ctx_case(init_forgets_all_heaps_while_one_serves_by_default),
         ctx_case(there_is_one_heap_of_init_at_most),
+        ctx_case(room_for_a_heap_is_not_made_by_forgetting_that_of_init),
+        ctx_case(init_without_a_default_forgets_what_lies_in_its_buffer),
+        ctx_case(heaps_are_made_one_at_a_time),
         ctx_case(eight_heaps_may_serve_by_default_in_their_order),
         ctx_case(the_first_heap_that_serves_is_taken),
         ctx_case(a_pointer_finds_its_heap),
@@ -1180,6 +1452,11 @@ int main(int argc, char** argv)
         ctx_case(retag_hands_a_block_over),
         ctx_case(aligned_realloc_aligns),
         ctx_case(a_module_is_renamed_in_all_heaps_or_in_none),
+        ctx_case(damage_in_one_of_several_heaps_is_told),
+        ctx_case(a_size_that_cannot_be_right_is_not_told),
+        ctx_case(an_unregistration_frees_what_the_module_had_and_nothing_else),
+        ctx_case(a_handle_is_of_the_heap_that_has_its_module),
+        ctx_case(the_lock_is_taken_once),
     };
     const struct CMUnitTest random[] = {cases[0]};
     return argc > 1 ? cmocka_run_group_tests(random, NULL, NULL)

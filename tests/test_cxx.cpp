@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The public header in a C++ program: it compiles, and what it declares links and works.
-#include "dmheap.h"
+#include "dmheap_ctx.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -397,7 +397,7 @@ static void the_seed_given_or_a_fresh_one(void** state)
 /* Two heaps with the same history differ in these. */
 static void forget_numbers(void)
 {
-    test_heap.ctx->number = 0;
+    test_heap.ctx->serial = 0;
     for (dmheap_word id = OWNER_MODULES; id < RECORD_ID_END; id++) {
         struct record* record = record_of(test_heap.ctx, id);
         if (record != NULL) {
