@@ -3,8 +3,9 @@
  * @file dmheap.h
  * @brief A heap for firmware that is made of modules.
  *
- * One buffer serves all modules; dmheap_ctx.h has what there is for several, and more. Every allocation belongs to a named module or to nobody;
- * unregistering a module gives back all that it holds.
+ * One buffer serves all modules; dmheap_ctx.h has what there is for several, and more. Every
+ * allocation belongs to a named module or to nobody; unregistering a module gives back all that it
+ * holds.
  *
  * Common to all functions:
  * - Any of them may be called at any time, before dmheap_init too: then it gives false, NULL or
@@ -56,8 +57,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _init, (void* buffer, size_t size, size_t al
 /**
  * @brief Is there a heap?
  *
- * @return true after a dmheap_init that succeeded; with several heaps, if one serves by default. Cost:
- *         constant.
+ * @return true after a dmheap_init that succeeded; with several heaps, if one serves by default.
+ *         Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _is_initialized, (void));
 
@@ -135,9 +136,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _aligned_alloc,
  * @param size        Bytes. 0 shrinks the block to the least; it frees nothing.
  * @param module_name The owner if `ptr` is NULL; otherwise ignored.
  * @return The block. NULL, and the old block is as it was, if `ptr` is not a live block of this
- *         heap, the block's tags were written over, or no free memory serves the size. NULL, and
- *         the block is gone, if its module was unregistered or the heap initialized anew by
- *         another thread during the move.
+ *         heap, the block's tags were written over, or no free memory of its heap serves the size.
+ *         NULL, and the block is gone, if its module was unregistered or the heap initialized anew
+ *         by another thread during the move.
  *
  * Cost: constant, and the copy where it moves.
  */

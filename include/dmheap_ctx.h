@@ -5,25 +5,26 @@
  *
  * Each function of dmheap.h has a twin here with the heap's context as first argument:
  * dmheap_x(...) is dmheap_ctx_x(NULL, ...), for all but dmheap_init. A firmware pays for what it
- * calls: one that calls nothing of this has nothing of it in its flash; the first call of any brings
- * a list of heaps, some 500 bytes of RAM on a 32-bit target.
+ * calls: one that calls nothing of this has nothing of it in its flash; the first call of any
+ * brings a list of heaps, some 500 bytes of RAM on a 32-bit target.
  *
  * Common to all functions, besides what dmheap.h says of its own:
  * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are
  *   tried in their order until one serves, and a pointer finds its heap by its address. Where a
  *   function is about a heap itself, NULL is the first of them.
- * - A module has a record of its own in each heap that it has memory in. With NULL a module that is
- *   known in a later heap only is made known in an earlier one that serves, too.
- * - A context that is none, or whose heap was torn down, is refused as a call without a heap is:
- *   it is looked for in a list, never read. So any value whatever may be given. (A heap that is made
+ * - A module has a record of its own in each heap that it has memory in: an allocation by its name
+ *   makes it known in the heap that serves, even if a later one knows it already.
+ * - Each heap has a default alignment of its own.
+ * - A context that is none, or whose heap was torn down, is refused as a call without a heap is: it
+ *   is looked for in a list, never read. So any value whatever may be given. (A heap that is made
  *   in the same place later has the same context: then an old value means the new heap.)
  * - dmheap_init forgets all heaps if one serves by default; else only the one that it made before
- *   and those whose contexts lie in its buffer.
+ *   and those whose own data lies in its buffer.
  * - Pointers to results, as `module` and `name`, are not NULL.
  * - "Constant" does not count the heaps: finding one takes a few instructions for each that there
  *   is.
- * - The lock is one for all heaps. Who may call what is the same as in dmheap.h; dmheap_ctx_init and
- *   dmheap_ctx_deinit are as dmheap_init: no other call may use their buffer meanwhile.
+ * - The lock is one for all heaps. Who may call what is the same as in dmheap.h; dmheap_ctx_init is
+ *   as dmheap_init: no other call may use its buffer meanwhile.
  */
 #ifndef DMHEAP_CTX_H
 #define DMHEAP_CTX_H
@@ -53,8 +54,8 @@ struct dmheap_ctx;
  * @brief A handle: a module of one heap, found once, passed by value.
  *
  * It is refused once its module is unregistered or its heap gone, whatever took the name or the id
- * since. A module that is renamed keeps it. All zero is none. (Serials begin again after 2^32 modules
- * and heaps.)
+ * since. A module that is renamed keeps it. All zero is none. (Serials begin again after 2^31
+ * modules and heaps.)
  */
 struct dmheap_module {
     uint32_t id;
@@ -67,7 +68,8 @@ struct dmheap_module {
  * @brief Take `size` bytes at `buffer` as a heap of its own.
  *
  * It serves whoever names it; the nine functions only after dmheap_ctx_add_default. Any heap whose
- * context lies in this buffer is forgotten first. A block of another heap may be the buffer; until
+ * own data - its context, the first bytes of its buffer - lies in this buffer is forgotten first. A
+ * block of another heap may be the buffer; until
  * dmheap_ctx_deinit that block may not be freed or moved, nor its owner unregistered.
  *
  * @param buffer    As for dmheap_init.
@@ -84,9 +86,10 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
 /**
  * @brief Tear a heap down, whatever it holds.
  *
- * Its buffer is the caller's again, but for what a realloc or calloc of another thread is copying or
- * clearing there at this moment; those end with NULL, and an unregistration without doing more. Its
- * context and all pointers into it are bad from then on.
+ * Its context and all pointers into it are bad from then on, and so are heaps that stand in blocks
+ * of it. Its buffer is the caller's again, but for what a realloc or calloc of another thread is
+ * copying or clearing there at this moment: let those end before the memory serves otherwise. They
+ * end with NULL, and an unregistration without doing more.
  *
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */
@@ -150,7 +153,10 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_find, (const char* name))
 
 /* ---- the twins ---------------------------------------------------------------- */
 
-/** @brief dmheap_register_module in one heap; NULL: in the first that has room for it. */
+/**
+ * @brief dmheap_register_module in one heap; NULL: if none of those that serve by default knows the
+ *        module, in the first of them that has room for it.
+ */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_register_module,
                  (struct dmheap_ctx * ctx, const char* module_name));
 
@@ -166,11 +172,16 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc,
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_alloc,
                  (struct dmheap_ctx * ctx, size_t alignment, size_t size, const char* module_name));
 
-/** @brief dmheap_realloc. A block never leaves its heap, whose memory may be of a kind of its own. */
+/**
+ * @brief dmheap_realloc. A block never leaves its heap, whose memory may be of a kind of its own.
+ */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_realloc,
                  (struct dmheap_ctx * ctx, void* ptr, size_t size, const char* module_name));
 
-/** @brief dmheap_free. A pointer into another heap is a bad one, unless `ctx` is NULL. */
+/**
+ * @brief dmheap_free. A pointer into another heap is a bad one; with NULL, into one that does not
+ *        serve by default.
+ */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_free,
                  (struct dmheap_ctx * ctx, void* ptr, bool concatenate));
 
@@ -185,8 +196,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_concatenate_free_blocks, (struct dmheap
  * @param module_name The name; made known, without a line in the log, if it is not.
  * @param module      Gets the handle; all zero on failure.
  * @return true. false, and one line of level ERROR, for the reasons of dmheap_register_module.
- *         NULL for `ctx`: in the first heap that has the module or room for it, and the handle
- *         serves for that heap. Cost: as a name costs.
+ *         NULL for `ctx`: in the first heap that knows the module, else the first that has room for
+ *         it, and the handle serves for that heap. Cost: as a name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_open_module,
                  (struct dmheap_ctx * ctx, const char* module_name, struct dmheap_module* module));
@@ -195,8 +206,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_open_module,
  * @brief dmheap_ctx_malloc for a module by its handle.
  *
  * @return As dmheap_malloc; NULL, and one line of level ERROR, also if the module or its heap is
- *         gone, or the handle is another heap's. NULL for `ctx`: from the handle's heap, if that serves
- *         by default; never from another one. Cost: constant.
+ *         gone, or the handle is another heap's. NULL for `ctx`: from the handle's heap, if that
+ *         serves by default; never from another one. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc_for,
                  (struct dmheap_ctx * ctx, size_t size, struct dmheap_module module));
@@ -229,7 +240,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_calloc,
  *
  * @param alignment   Bytes, a power of two.
  * @param size        Bytes.
- * @param module_name The owner if `ptr` is NULL, which is as dmheap_aligned_alloc; otherwise ignored.
+ * @param module_name The owner if `ptr` is NULL, which is as dmheap_aligned_alloc; otherwise
+ *                    ignored.
  * @return As dmheap_realloc; NULL also if `alignment` is 0 or not a power of two. Cost: as that.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_realloc,
@@ -240,8 +252,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_realloc,
  * @brief How many bytes of a block may be written: at least what was asked for.
  *
  * @param ptr A block. NULL: 0, and nothing is logged.
- * @return Bytes. 0, and one line of level ERROR, if `ptr` is no live block of the heap, or its owner
- *         or its size cannot be right. Cost: constant.
+ * @return Bytes. 0, and one line of level ERROR, if `ptr` is no live block of the heap, or its
+ *         owner or its size cannot be right. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx * ctx, const void* ptr));
 
@@ -262,9 +274,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
  *
  * @param ptr         A block.
  * @param module_name The module, made known if it is not. NULL or empty: nobody.
- * @return true. false, the block as it was, and one line of level ERROR, if `ptr` is no live block of
- *         the heap or its owner cannot be right, or if a new module can have no record. Cost: as a
- *         name costs.
+ * @return true. false, the block as it was, and one line of level ERROR, if `ptr` is no live block
+ *         of the heap or its owner cannot be right, or if a new module can have no record. Cost: as
+ *         a name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
                  (struct dmheap_ctx * ctx, void* ptr, const char* module_name));
@@ -276,8 +288,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
  *                 has it, or in none.
  * @param new_name A name of 1 to 63 characters that no other module there has.
  * @return true, also where the two are the same. false, everything as it was, and one line of level
- *         ERROR: no module has the old name, another one has the new name, it is empty or longer, or
- *         there is no memory for the longer record. Cost: as two names cost.
+ *         ERROR: no module has the old name, another one has the new name, it is empty or longer,
+ *         or there is no memory for its record. Cost: as two names cost.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_rename_module,
                  (struct dmheap_ctx * ctx, const char* old_name, const char* new_name));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The nine functions and DMOD's memory interface, for the one heap that most firmwares have. This is
- * the only file of the library to compile.
+ * The nine functions and DMOD's memory interface, for the one heap that most firmwares have. This
+ * is the only file of the library to compile.
  *
- * Once a function of dmheap_ctx.h was called, they leave for root.several, in dmheap_several.h, where
- * their short paths do not serve. They reach those functions by no other way, so a firmware that
- * calls none of them links none.
+ * Once a function of dmheap_ctx.h was called, they leave for root.several, in dmheap_several.h,
+ * where their short paths do not serve. They reach those functions by no other way, so a firmware
+ * that calls none of them links none.
  */
 #include "dmheap_edge.h"
 
@@ -150,10 +150,11 @@ static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* 
     }
     const enum dmheap_verdict verdict = settle(root.heap, outcome);
     dmheap_port_unlock();
-    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+    if (outcome != VERDICT_OK) {
         report_pointer(verdict, "realloc", ptr);
+        return NULL;
     }
-    return outcome == VERDICT_OK ? edge_copy(serial, ptr, &move) : NULL;
+    return edge_copy(serial, ptr, &move, verdict);
 }
 
 DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_name)

@@ -170,20 +170,21 @@ static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
     return !sweep.damaged;
 }
 
-/* Copy a block to its new place, and let the old one go. */
+/* Copy a block to its new place, and let the old one go; report `verdict`, if not worse. */
 static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
-                                     const struct module_move* move)
+                                     const struct module_move* move, enum dmheap_verdict verdict)
 {
     void* moved = block_payload(move->to);
     memcpy(moved, ptr, (size_t)move->bytes);
     dmheap_port_lock();
     struct dmheap_ctx* ctx = registry_of_serial(serial);
-    const enum dmheap_verdict verdict = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;
+    const enum dmheap_verdict end = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;
     dmheap_port_unlock();
+    verdict = end != VERDICT_OK ? end : verdict;
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "realloc", ptr);
     }
-    return verdict != VERDICT_GONE ? moved : NULL;
+    return end != VERDICT_GONE ? moved : NULL;
 }
 
 #endif

@@ -634,8 +634,8 @@ static inline enum dmheap_verdict heap_free(struct dmheap_ctx* ctx, const void* 
 }
 
 /*
- * The alignment that a live block was asked for; 0 where its last byte is damaged, or its size leads
- * out of the heap.
+ * The alignment that a live block was asked for; 0 where its last byte is damaged, or its size
+ * leads out of the heap.
  */
 static inline dmheap_word heap_alignment(const struct dmheap_ctx* ctx,
                                          const struct dmheap_block* block)

@@ -8,7 +8,8 @@
  *   [pad][ ctx | bins ][ live map ][ block ][ block ] ... [ block ][ untouched ]
  *        ^ offset 0                 one granule-aligned step each
  *
- * Knows: the layout, and the serials given so far. Does not know: what any field is used for by the layers above.
+ * Knows: the layout, and the serials given so far. Does not know: what any field is used for by the
+ * layers above.
  * Always holds: every reference is an offset in bytes from the context, one word on
  * any target, so that an image of a heap can be read elsewhere; offset 0 is "none".
  */
@@ -85,10 +86,11 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
 
 static uint32_t ctx_last_serial;
 
-/* The next serial, of a heap or a module; they begin again after 2^32. */
+/* The next serial, of a heap or a module: odd, so never 0. They begin again after 2^31. */
 static DMHEAP_INLINE uint32_t ctx_new_serial(void)
 {
-    return ++ctx_last_serial;
+    ctx_last_serial += 2;
+    return ctx_last_serial + 1;
 }
 
 /* Bytes, a power of two. */

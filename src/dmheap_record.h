@@ -437,8 +437,8 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
 
 /*
  * Give back the record of a module whose references ran out. If its name is still there, a block
- * whose owner was written over was freed on this module's account; if its id leads elsewhere, it was
- * written over itself. Then it keeps a reference, and stays.
+ * whose owner was written over was freed on this module's account; if its id leads elsewhere, it
+ * was written over itself. Then it keeps a reference, and stays.
  */
 static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* record)
 {

@@ -2,10 +2,10 @@
 /*
  * The registry: which heaps there are, and which of them serve by default.
  *
- * Knows: contexts, by address and serial, and by what calls the nine functions go on. Does not know:
- * what is in a heap, how it is locked.
- * Always holds: no call touches a context that is not known here. All of this is called under the lock.
- * A firmware with one heap, made by dmheap_init, links the first section only.
+ * Knows: contexts, by address and serial, and by what calls the nine functions go on. Does not
+ * know: what is in a heap, how it is locked.
+ * Always holds: no call touches a context that is not known here. All of it is called under the
+ * lock. A firmware with one heap, made by dmheap_init, links the first section only.
  * Cost: proportional to the number of heaps.
  */
 #ifndef DMHEAP_REGISTRY_H
@@ -122,15 +122,17 @@ static inline struct registry_entry registry_make_entry(struct dmheap_ctx* ctx, 
     return entry;
 }
 
-/* Does a context lie in that memory? */
+/* Does a part of a heap's own data lie in that memory, or was it written over? */
 static inline bool registry_is_in(const struct registry_entry* entry, uintptr_t start, size_t size)
 {
-    return (uintptr_t)entry->ctx - start < size;
+    const uintptr_t ctx = (uintptr_t)entry->ctx;
+    return ctx - start < size || start - ctx < (uintptr_t)entry->ctx->first ||
+           entry->ctx->serial != entry->serial;
 }
 
 /*
  * The heap that dmheap_init made is a new one: that of the call before goes, if it is still there,
- * and those whose contexts lay in its buffer, of which only the very start is not known any more.
+ * and those in its buffer, of which only the very start is not known any more.
  */
 static inline void registry_adopt(struct dmheap_ctx* ctx)
 {
@@ -144,7 +146,10 @@ static inline void registry_adopt(struct dmheap_ctx* ctx)
     registry_insert(0, registry_make_entry(ctx, true));
 }
 
-/* Called first under each lock: the nine go by `calls` from now on, and what dmheap_init did is known. */
+/*
+ * Called first whenever the lock was taken: the nine go by `calls` from now on, and what dmheap_init
+ * did is known.
+ */
 static inline void registry_refresh(const struct registry_calls* calls)
 {
     if (root.several == NULL) {
@@ -229,7 +234,7 @@ static inline void registry_remove(const struct registry_entry* entry)
     registry_publish();
 }
 
-/* Forget the heaps whose contexts lie in a buffer. */
+/* Forget the heaps whose own data lies in a buffer, or was written over. */
 static inline void registry_forget_in(const void* buffer, size_t size)
 {
     for (unsigned index = registry_count(); index-- != 0;) {

@@ -4,8 +4,8 @@
  *
  * Knows: which heaps a call is about. Does not know: what a block looks like.
  * Always holds: the registry is refreshed whenever the lock was taken, before it is looked at. What
- * ends in _several is called with the lock held, and releases it (all but of_serial_several); `asked`
- * is a context, or NULL for the heaps that serve by default.
+ * ends in _several is called with the lock held, and releases it (all but of_serial_several);
+ * `asked` is a context, or NULL for the heaps that serve by default.
  */
 #ifndef DMHEAP_SEVERAL_H
 #define DMHEAP_SEVERAL_H
@@ -112,10 +112,11 @@ bool dmheap_ctx_deinit(struct dmheap_ctx* ctx)
 {
     dmheap_port_lock();
     const struct registry_entry* entry = find_entry(ctx);
-    if (entry != NULL) {
-        registry_remove(entry);
+    const bool is_known = entry != NULL;
+    if (is_known) {
+        registry_forget_in(entry->ctx, (size_t)entry->ctx->end); /* also those in blocks of it */
     }
-    return unlock_and_report(entry != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "removal", ctx);
+    return unlock_and_report(is_known ? VERDICT_OK : VERDICT_NO_HEAP, "removal", ctx);
 }
 
 bool dmheap_ctx_is_initialized(struct dmheap_ctx* ctx)
@@ -212,21 +213,44 @@ struct dmheap_ctx* dmheap_ctx_find(const char* name)
 
 /* ---- the twins of the nine ---------------------------------------------------------- */
 
-static bool register_several(struct dmheap_ctx* asked, const char* module_name)
+/* The record of a name in the first heap that has one, *heap; or NULL. */
+static struct record* find_module(struct dmheap_ctx* asked, const char* module_name,
+                                  struct dmheap_ctx** heap)
 {
-    bool is_known;
-    bool is_new;
-    enum dmheap_verdict verdict = VERDICT_OK;
+    struct record* record;
+    struct dmheap_ctx* next = find_heap(asked);
+    do {
+        *heap = next;
+        record = record_find(*heap, module_name);
+        next = registry_next(asked, *heap);
+    } while (record == NULL && next != NULL);
+    return record;
+}
+
+/* Make a module known in the first heap that has room; or NULL. *verdict is what to report. */
+static struct record* make_module(struct dmheap_ctx* asked, const char* module_name,
+                                  enum dmheap_verdict* verdict)
+{
+    struct record* record;
     struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
+    *verdict = VERDICT_OK;
     do {
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
         heap = next;
-        is_known = record_find(heap, module_name) != NULL;
-        is_new = !is_known && record_create(heap, module_name, &here) != NULL;
-        verdict = settle_next(heap, verdict, is_known || is_new ? VERDICT_OK : here);
+        record = record_create(heap, module_name, &here);
+        *verdict = settle_next(heap, *verdict, record != NULL ? VERDICT_OK : here);
         next = registry_next(asked, heap);
-    } while (!is_known && !is_new && next != NULL);
+    } while (record == NULL && next != NULL);
+    return record;
+}
+
+static bool register_several(struct dmheap_ctx* asked, const char* module_name)
+{
+    struct dmheap_ctx* heap;
+    enum dmheap_verdict verdict = VERDICT_OK;
+    const bool is_known = find_module(asked, module_name, &heap) != NULL;
+    const bool is_new = !is_known && make_module(asked, module_name, &verdict) != NULL;
     dmheap_port_unlock();
     return report_registration(verdict, is_known, is_new, module_name);
 }
@@ -325,27 +349,28 @@ void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t 
 }
 
 /*
- * Go on after `outcome` for a block of `heap`: it is resized in place, or moves to that alignment.
- * Releases the lock. Only here may a block that moves become smaller.
+ * Go on after `outcome` for a block of `heap`: it is resized in place, or moves, to that alignment
+ * at least. Releases the lock. Only here may a block that moves become smaller.
  */
 static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, void* ptr,
                           size_t alignment, size_t size)
 {
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
     if (outcome == VERDICT_MUST_MOVE) {
-        outcome = module_begin_move(heap, ptr, alignment, size, &move);
+        const size_t own = module_alignment(heap, ptr);
+        outcome = module_begin_move(heap, ptr, own > alignment ? own : alignment, size, &move);
         move.bytes = move.bytes < size ? move.bytes : size;
     }
     const dmheap_word serial = heap->serial;
     const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
+    if (move.to != NULL) {
+        return edge_copy(serial, ptr, &move, verdict);
+    }
     if (verdict != VERDICT_OK) {
         report_pointer(verdict, "realloc", ptr);
     }
-    if (outcome != VERDICT_OK) {
-        return NULL;
-    }
-    return move.to != NULL ? edge_copy(serial, ptr, &move) : ptr;
+    return outcome == VERDICT_OK ? ptr : NULL;
 }
 
 static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
@@ -358,8 +383,7 @@ static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
         outcome = module_resize(heap, ptr, size);
         next = registry_next(asked, heap);
     } while (outcome == VERDICT_BAD_POINTER && next != NULL);
-    const size_t alignment = outcome == VERDICT_MUST_MOVE ? module_alignment(heap, ptr) : 1;
-    return move_several(heap, outcome, ptr, alignment, size);
+    return move_several(heap, outcome, ptr, 1, size);
 }
 
 void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const char* module_name)
@@ -405,18 +429,13 @@ bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
     enum dmheap_verdict verdict = VERDICT_BAD_NAME;
     struct dmheap_module found = {0, 0};
     if (!record_is_nobody(module_name)) {
-        const struct record* record;
         struct dmheap_ctx* heap;
         verdict = VERDICT_OK;
         dmheap_port_lock();
-        struct dmheap_ctx* next = find_heap(ctx);
-        do {
-            enum dmheap_verdict here = VERDICT_OK;
-            heap = next;
-            record = module_open(heap, module_name, &here);
-            verdict = settle_next(heap, verdict, record != NULL ? VERDICT_OK : here);
-            next = registry_next(ctx, heap);
-        } while (record == NULL && next != NULL);
+        const struct record* record = find_module(ctx, module_name, &heap);
+        if (record == NULL) {
+            record = make_module(ctx, module_name, &verdict);
+        }
         if (record != NULL) {
             found.id = record->id;
             found.serial = record->serial;
@@ -451,7 +470,7 @@ static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t 
     verdict = settle(heap, verdict);
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
-        report_request(verdict, size, "of a handle");
+        report_request(verdict, size, "(handle)");
     }
     return block != NULL ? block_payload(block) : NULL;
 }
@@ -475,7 +494,7 @@ void* dmheap_ctx_aligned_alloc_for(struct dmheap_ctx* ctx, size_t alignment, siz
                                    struct dmheap_module module)
 {
     if (!bits_is_power_of_two(alignment)) {
-        report_request(VERDICT_BAD_ALIGNMENT, size, "of a handle");
+        report_request(VERDICT_BAD_ALIGNMENT, size, "(handle)");
         return NULL;
     }
     dmheap_port_lock();
@@ -483,6 +502,18 @@ void* dmheap_ctx_aligned_alloc_for(struct dmheap_ctx* ctx, size_t alignment, siz
 }
 
 /* ---- companions ------------------------------------------------------------------- */
+
+/* Clear a block that was begun, and give it to its owner; NULL: that one is gone, or the heap. */
+static void* clear(dmheap_word serial, const struct module_move* move)
+{
+    void* ptr = block_payload(move->to);
+    memset(ptr, 0, (size_t)move->bytes);
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = registry_of_serial(serial);
+    const bool is_done = heap != NULL && module_finish_clear(heap, move) == VERDICT_OK;
+    dmheap_port_unlock();
+    return is_done ? ptr : NULL;
+}
 
 void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const char* module_name)
 {
@@ -501,21 +532,14 @@ void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const
     } while (move.to == NULL && next != NULL);
     const dmheap_word serial = heap->serial;
     dmheap_port_unlock();
+    void* cleared = move.to != NULL ? clear(serial, &move) : NULL;
+    if (move.to != NULL && cleared == NULL) {
+        verdict = VERDICT_GONE;
+    }
     if (verdict != VERDICT_OK) {
         report_request(verdict, bytes, module_name);
     }
-    if (move.to == NULL) {
-        return NULL;
-    }
-    memset(block_payload(move.to), 0, (size_t)move.bytes);
-    dmheap_port_lock();
-    heap = registry_of_serial(serial);
-    verdict = heap != NULL ? module_finish_clear(heap, &move) : VERDICT_GONE;
-    dmheap_port_unlock();
-    if (verdict != VERDICT_OK) {
-        report_request(verdict, bytes, module_name);
-    }
-    return verdict == VERDICT_OK ? block_payload(move.to) : NULL;
+    return cleared;
 }
 
 void* dmheap_ctx_aligned_realloc(struct dmheap_ctx* ctx, void* ptr, size_t alignment, size_t size,

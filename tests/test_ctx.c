@@ -268,6 +268,42 @@ static void a_heap_may_stand_in_a_block_of_another(void** state)
     assert_true(is_empty(outer));
 }
 
+static void the_heaps_in_the_blocks_of_one_go_with_it(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    struct dmheap_ctx* outer = make_in(buffer, 8 * KIB);
+    struct dmheap_ctx* inner = make_in(dmheap_ctx_malloc(outer, 4 * KIB, NULL), 4 * KIB);
+    struct dmheap_ctx* innermost = make_in(dmheap_ctx_malloc(inner, 2 * KIB, NULL), 2 * KIB);
+    struct dmheap_ctx* bystander = make_default(2 * KIB);
+    assert_true(dmheap_ctx_add_default(inner) && dmheap_ctx_add_default(innermost));
+    assert_true(dmheap_ctx_deinit(outer));
+    assert_false(dmheap_ctx_is_initialized(inner) || dmheap_ctx_is_initialized(innermost));
+    assert_ptr_equal(dmheap_ctx_get_default(0), bystander);
+    assert_null(dmheap_ctx_get_default(1));
+    memset(buffer, CANARY, 8 * KIB);
+    assert_null(dmheap_malloc(2 * KIB, NULL));
+    expect_error();
+    assert_true(arena_is_canary(buffer, 8 * KIB));
+}
+
+/* A step behind the context of the heap that was there: what is new lies over its bins. */
+static void a_buffer_over_the_own_data_of_a_heap_forgets_it(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    for (size_t step = 16; step <= 512; step *= 2) {
+        struct dmheap_ctx* former = make_in(buffer, 4 * KIB);
+        assert_true(dmheap_ctx_add_default(former));
+        const bool is_over = step < former->first;
+        struct dmheap_ctx* now = is_over ? make_in(buffer + step, 4 * KIB) : former;
+        assert_true(dmheap_ctx_is_initialized(former) != is_over);
+        assert_true(dmheap_ctx_is_initialized(now));
+        assert_true(dmheap_ctx_deinit(now));
+        made_count = 0;
+    }
+}
+
 static void init_forgets_all_heaps_while_one_serves_by_default(void** state)
 {
     (void)state;
@@ -531,16 +567,27 @@ static void a_module_is_registered_in_the_first_heap_that_has_room(void** state)
     (void)state;
     struct dmheap_ctx* first = make_default(2 * KIB);
     struct dmheap_ctx* second = make_default(2 * KIB);
+    void* last = dmheap_ctx_malloc(first, 100, NULL);
+    void* next_to_last = dmheap_ctx_malloc(first, 100, NULL);
     while (dmheap_ctx_malloc(first, 0, NULL) != NULL) {
     }
     test_port_forget_lines();
     assert_true(dmheap_register_module("app"));
     expect_info_of("dmheap: Module app registered successfully.\n");
-    assert_true(dmheap_register_module("app"));
+    assert_true(dmheap_register_module("app")); /* known to the second, whatever the first has */
     expect_warning();
     test_heap.ctx = second;
     assert_int_equal(modules(), 1);
-    while (dmheap_ctx_malloc(second, 0, NULL) != NULL) {
+    struct dmheap_module handle;
+    struct dmheap_module again;
+    assert_true(dmheap_ctx_open_module(second, "app", &handle));
+    dmheap_ctx_free(first, last, false);
+    dmheap_ctx_free(first, next_to_last, false);
+    assert_true(dmheap_register_module("app"));
+    expect_warning();
+    assert_true(dmheap_ctx_open_module(NULL, "app", &again));
+    assert_memory_equal(&handle, &again, sizeof(handle));
+    while (dmheap_malloc(0, NULL) != NULL) {
     }
     test_port_forget_lines();
     assert_false(dmheap_register_module("web"));
@@ -986,6 +1033,13 @@ static void aligned_realloc_aligns(void** state)
     verify(ctx);
     ptr = dmheap_ctx_realloc(ctx, ptr, 2000, NULL); /* and keeps that from then on */
     assert_true(is_aligned(ptr, 1024) && is_filled(ptr, 20, 1));
+    assert_non_null(dmheap_ctx_malloc(ctx, 1500, NULL));
+    const void* const before = ptr;
+    ptr = dmheap_ctx_aligned_realloc(ctx, ptr, 16, 4000, NULL); /* its own also where it moves */
+    assert_ptr_not_equal(ptr, before);
+    assert_true(is_aligned(ptr, 1024) && is_filled(ptr, 20, 1));
+    assert_int_equal(heap_alignment(ctx, block_of(ptr)), 1024);
+    verify(ctx);
     expect_silence();
     assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 2048, 64 * KIB, NULL));
     expect_error();
@@ -1224,6 +1278,32 @@ static void the_lock_is_taken_once(void** state)
 #undef expect_holds
 }
 
+/* Clearing or copying ends with "gone", of which the damage met before is not a second line. */
+static void a_failed_call_is_one_line_though_two_things_went_wrong(void** state)
+{
+    (void)state;
+    for (unsigned call = 0; call < 3; call++) {
+        prepare_meanwhile(UNREGISTER);
+        struct dmheap_ctx* ctx = meanwhile.ctx;
+        char* ptr = dmheap_ctx_malloc(ctx, 100, "app");
+        char* hole = dmheap_ctx_malloc(ctx, 1000, NULL);
+        assert_non_null(dmheap_ctx_malloc(ctx, 10, NULL));
+        dmheap_ctx_free(ctx, hole, false);
+        block_of(hole)->header += DMHEAP_WORD_BYTES;
+        test_port_on_unlock(do_meanwhile, NULL);
+        if (call == 0) {
+            assert_null(dmheap_ctx_calloc(ctx, 1, 900, "app"));
+        } else if (call == 1) {
+            assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 64, 900, NULL));
+        } else {
+            assert_null(dmheap_ctx_realloc(ctx, ptr, 1100, NULL));
+        }
+        expect_error();
+        made_count = 0;
+        assert_true(dmheap_ctx_deinit(ctx) && dmheap_ctx_deinit(NULL));
+    }
+}
+
 /* ---- at random --------------------------------------------------------------------------------- */
 
 #define HEAPS  3
@@ -1424,6 +1504,8 @@ int main(int argc, char** argv)
         ctx_case(any_value_may_be_given_as_a_context),
         ctx_case(a_buffer_used_again_forgets_the_heap_in_it),
         ctx_case(a_heap_may_stand_in_a_block_of_another),
+        ctx_case(the_heaps_in_the_blocks_of_one_go_with_it),
+        ctx_case(a_buffer_over_the_own_data_of_a_heap_forgets_it),
         ctx_case(init_forgets_all_heaps_while_one_serves_by_default),
         ctx_case(there_is_one_heap_of_init_at_most),
         ctx_case(room_for_a_heap_is_not_made_by_forgetting_that_of_init),
@@ -1456,6 +1538,7 @@ int main(int argc, char** argv)
         ctx_case(a_size_that_cannot_be_right_is_not_told),
         ctx_case(an_unregistration_frees_what_the_module_had_and_nothing_else),
         ctx_case(a_handle_is_of_the_heap_that_has_its_module),
+        ctx_case(a_failed_call_is_one_line_though_two_things_went_wrong),
         ctx_case(the_lock_is_taken_once),
     };
     const struct CMUnitTest random[] = {cases[0]};
