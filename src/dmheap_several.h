@@ -232,12 +232,11 @@ static struct record* make_module(struct dmheap_ctx* asked, const char* module_n
                                   enum dmheap_verdict* verdict)
 {
     struct record* record;
-    struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
     *verdict = VERDICT_OK;
     do {
+        struct dmheap_ctx* const heap = next;
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
-        heap = next;
         record = record_create(heap, module_name, &here);
         *verdict = settle_next(heap, *verdict, record != NULL ? VERDICT_OK : here);
         next = registry_next(asked, heap);
@@ -275,10 +274,9 @@ static void unregister_several(struct dmheap_ctx* asked, const char* module_name
     unsigned count = 0;
     char name[RECORD_NAME_MAX + 1];
     bool is_sound = true;
-    struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
     do {
-        heap = next;
+        struct dmheap_ctx* const heap = next;
         if (module_close(heap, module_name, name, &closed[count].id)) {
             closed[count].serial = heap->serial;
             count++;
@@ -305,11 +303,10 @@ static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alig
 {
     enum dmheap_verdict verdict = VERDICT_OK;
     const struct dmheap_block* block;
-    struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
     do {
+        struct dmheap_ctx* const heap = next;
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
-        heap = next;
         block = module_alloc(heap, alignment, size, module_name, &here);
         verdict = settle_next(heap, verdict, block != NULL ? VERDICT_OK : here);
         next = registry_next(asked, heap);
@@ -395,10 +392,9 @@ void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const c
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
     enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
     do {
-        heap = next;
+        struct dmheap_ctx* const heap = next;
         verdict = module_free(heap, ptr);
         next = registry_next(asked, heap);
     } while (verdict == VERDICT_BAD_POINTER && next != NULL);
@@ -564,11 +560,10 @@ size_t dmheap_ctx_usable_size(struct dmheap_ctx* ctx, const void* ptr)
 {
     size_t size = 0;
     enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
     dmheap_port_lock();
     struct dmheap_ctx* next = find_heap(ctx);
     do {
-        heap = next;
+        struct dmheap_ctx* const heap = next;
         verdict = module_usable_size(heap, ptr, &size);
         next = registry_next(ctx, heap);
     } while (verdict == VERDICT_BAD_POINTER && next != NULL);
@@ -583,12 +578,11 @@ bool dmheap_ctx_owner_of(struct dmheap_ctx* ctx, const void* ptr,
                          char module_name[DMHEAP_NAME_BYTES])
 {
     enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
     module_name[0] = '\0';
     dmheap_port_lock();
     struct dmheap_ctx* next = find_heap(ctx);
     do {
-        heap = next;
+        struct dmheap_ctx* const heap = next;
         verdict = module_owner_of(heap, ptr, module_name);
         next = registry_next(ctx, heap);
     } while (verdict == VERDICT_BAD_POINTER && next != NULL);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several threads on one heap, with the posix port; also meant to run under the thread
- * sanitizer. Each thread checks the content of what is its own; at the end everything is
- * given back and the heap is as large as it was.
+ * Several threads on one heap and then on three, with the posix port; also meant to run under the
+ * thread sanitizer. Each thread checks the content of what is its own; at the end everything is
+ * given back and the heaps are as large as they were.
  */
 #define _POSIX_C_SOURCE 200809L
-#include "dmheap.h"
+#include "dmheap_ctx.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -17,8 +17,10 @@
 #define ROUNDS     40U
 #define STEPS      500U
 #define HEAP_BYTES ((size_t)1 << 20)
+#define OWN_BYTES  ((size_t)4096)
 
 static unsigned char memory[HEAP_BYTES];
+static bool has_several; /* heaps */
 
 struct slot {
     unsigned char* ptr;
@@ -32,6 +34,8 @@ struct worker {
     struct slot slot[SLOTS];
     char name[32];
     unsigned failures;
+    struct dmheap_module module;         /* by its name, where there are several heaps */
+    unsigned char own_memory[OWN_BYTES]; /* for a heap that comes and goes */
 };
 
 static uint32_t dice(struct worker* worker, uint32_t sides)
@@ -64,14 +68,23 @@ static void check(struct worker* worker, size_t number, size_t size)
     }
 }
 
+static void* allocate_by(struct worker* worker, size_t size, const char* owner)
+{
+    if (!has_several || dice(worker, 2) == 0) {
+        return dice(worker, 4) == 0 ? dmheap_aligned_alloc(64, size, owner)
+                                    : dmheap_malloc(size, owner);
+    }
+    return owner != NULL ? dmheap_ctx_malloc_for(NULL, size, worker->module)
+                         : dmheap_ctx_calloc(NULL, 1, size, NULL);
+}
+
 static void allocate(struct worker* worker, size_t number)
 {
     struct slot* slot = &worker->slot[number];
     slot->size = dice(worker, 1500);
     slot->is_modules = dice(worker, 3) != 0;
     const char* owner = slot->is_modules ? worker->name : NULL;
-    slot->ptr = dice(worker, 4) == 0 ? dmheap_aligned_alloc(64, slot->size, owner)
-                                     : dmheap_malloc(slot->size, owner);
+    slot->ptr = allocate_by(worker, slot->size, owner);
     if (slot->ptr != NULL) {
         fill(worker, number);
     }
@@ -81,7 +94,9 @@ static void resize(struct worker* worker, size_t number)
 {
     struct slot* slot = &worker->slot[number];
     const size_t size = dice(worker, 3000);
-    unsigned char* ptr = dmheap_realloc(slot->ptr, size, worker->name);
+    unsigned char* ptr = has_several && dice(worker, 2) == 0
+                             ? dmheap_ctx_aligned_realloc(NULL, slot->ptr, 128, size, NULL)
+                             : dmheap_realloc(slot->ptr, size, worker->name);
     if (ptr != NULL) {
         slot->ptr = ptr;
         check(worker, number, size < slot->size ? size : slot->size);
@@ -109,11 +124,30 @@ static void share(struct worker* worker)
     }
 }
 
+/* A heap of the thread's own; none, while another thread makes one. */
+static void come_and_go(struct worker* worker)
+{
+    struct dmheap_ctx* ctx = dmheap_ctx_init(worker->own_memory, OWN_BYTES, 8);
+    if (ctx == NULL) {
+        return;
+    }
+    unsigned char* ptr = dmheap_ctx_calloc(ctx, 10, 10, worker->name);
+    char owner[DMHEAP_NAME_BYTES];
+    const bool is_right = ptr != NULL && ptr[99] == 0 && dmheap_ctx_owner_of(ctx, ptr, owner) &&
+                          strcmp(owner, worker->name) == 0 &&
+                          dmheap_ctx_set_name(ctx, worker->name) &&
+                          dmheap_ctx_find(worker->name) == ctx && dmheap_ctx_deinit(ctx) &&
+                          !dmheap_ctx_is_initialized(ctx);
+    worker->failures += !is_right;
+}
+
 static void step(struct worker* worker)
 {
     const size_t number = dice(worker, SLOTS);
     if (dice(worker, 8) == 0) {
         share(worker);
+    } else if (has_several && dice(worker, 50) == 0) {
+        come_and_go(worker);
     } else if (worker->slot[number].ptr == NULL) {
         allocate(worker, number);
     } else if (dice(worker, 3) == 0) {
@@ -142,7 +176,11 @@ static void* work(void* argument)
 {
     struct worker* worker = argument;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        (void)dmheap_register_module(worker->name);
+        if (has_several) {
+            worker->failures += !dmheap_ctx_open_module(NULL, worker->name, &worker->module);
+        } else {
+            (void)dmheap_register_module(worker->name);
+        }
         for (unsigned i = 0; i < STEPS; i++) {
             step(worker);
         }
@@ -191,18 +229,43 @@ static unsigned run_all(struct worker* workers)
     return failures;
 }
 
-int main(void)
+/* One heap, or three that serve by default. */
+static bool make_heaps(void)
+{
+    const size_t part = HEAP_BYTES / 4;
+    if (!has_several) {
+        return dmheap_init(memory, HEAP_BYTES, 8);
+    }
+    return dmheap_init(memory, part, 8) &&
+           dmheap_ctx_add_default(dmheap_ctx_init(memory + part, part, 16)) &&
+           dmheap_ctx_add_default(dmheap_ctx_init(memory + 2 * part, 2 * part, 8));
+}
+
+/* Did all go well? */
+static bool run(void)
 {
     static struct worker workers[THREADS];
-    /* The port prints two lines for each of thousands of modules; results go to stderr. */
-    if (freopen("/dev/null", "w", stdout) == NULL || !dmheap_init(memory, sizeof(memory), 8)) {
-        return 2;
+    if (!make_heaps()) {
+        (void)fprintf(stderr, "no heap\n");
+        return false;
     }
     const size_t before = largest();
     const unsigned failures = run_all(workers);
     dmheap_unregister_module("shared");
     const size_t after = largest();
-    (void)fprintf(stderr, "threads: %u blocks with a wrong content, largest block %u of %u\n",
+    (void)fprintf(stderr, "threads: %u wrong contents or refusals, largest block %u of %u\n",
                   failures, (unsigned)after, (unsigned)before);
-    return failures != 0 || after != before;
+    return failures == 0 && after == before;
+}
+
+int main(void)
+{
+    /* The port prints two lines for each of thousands of modules; results go to stderr. */
+    if (freopen("/dev/null", "w", stdout) == NULL) {
+        return 2;
+    }
+    const bool went_well_with_one = run();
+    has_several = true;
+    const bool went_well_with_several = run();
+    return !went_well_with_one || !went_well_with_several;
 }
