@@ -62,6 +62,9 @@ struct dmheap_module {
     uint32_t serial;
 };
 
+/* In the argument of a macro it takes `struct x*` for a product. */
+/* clang-format off */
+
 /* ---- heaps -------------------------------------------------------------------- */
 
 /**
@@ -69,8 +72,8 @@ struct dmheap_module {
  *
  * It serves whoever names it; the nine functions only after dmheap_ctx_add_default. Any heap whose
  * own data - its context, the first bytes of its buffer - lies in this buffer is forgotten first. A
- * block of another heap may be the buffer; until
- * dmheap_ctx_deinit that block may not be freed or moved, nor its owner unregistered.
+ * block of another heap may be the buffer; until dmheap_ctx_deinit that block may not be freed or
+ * moved, nor its owner unregistered.
  *
  * @param buffer    As for dmheap_init.
  * @param size      Bytes, as for dmheap_init.
@@ -93,10 +96,10 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
  *
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_deinit, (struct dmheap_ctx * ctx));
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_deinit, (struct dmheap_ctx* ctx));
 
 /** @brief Is that a heap? NULL: does any heap serve by default? Cost: constant. */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_is_initialized, (struct dmheap_ctx * ctx));
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_is_initialized, (struct dmheap_ctx* ctx));
 
 /**
  * @brief Let a heap serve by default, after those that do already.
@@ -105,7 +108,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_is_initialized, (struct dmheap_ctx * ct
  *         if there is no such heap, DMHEAP_DEFAULTS_MAX serve by default, or an initialization is
  *         under way. Cost: constant.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_add_default, (struct dmheap_ctx * ctx));
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_add_default, (struct dmheap_ctx* ctx));
 
 /**
  * @brief Let a heap serve only those that name it.
@@ -115,7 +118,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_add_default, (struct dmheap_ctx * ctx))
  * @return true, also if it does so already. false, and one line of level ERROR, if there is no such
  *         heap, or an initialization is under way. Cost: constant.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_remove_default, (struct dmheap_ctx * ctx));
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_remove_default, (struct dmheap_ctx* ctx));
 
 /**
  * @brief The heaps that serve by default, in their order.
@@ -132,7 +135,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_get_default, (unsigned in
  * @return true. false, and one line of level ERROR, if there is no such heap, the name is longer or
  *         another heap's. Cost: the name's length for each heap.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_name, (struct dmheap_ctx * ctx, const char* name));
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_name, (struct dmheap_ctx* ctx, const char* name));
 
 /**
  * @brief The name of a heap.
@@ -141,7 +144,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_name, (struct dmheap_ctx * ctx, con
  * @return true. false if there is no such heap; nothing is logged. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_name,
-                 (struct dmheap_ctx * ctx, char name[DMHEAP_CTX_NAME_BYTES]));
+                 (struct dmheap_ctx* ctx, char name[DMHEAP_CTX_NAME_BYTES]));
 
 /**
  * @brief The heap of a name.
@@ -158,35 +161,35 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_find, (const char* name))
  *        module, in the first of them that has room for it.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_register_module,
-                 (struct dmheap_ctx * ctx, const char* module_name));
+                 (struct dmheap_ctx* ctx, const char* module_name));
 
 /** @brief dmheap_unregister_module in one heap; NULL: in all that serve by default. */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_unregister_module,
-                 (struct dmheap_ctx * ctx, const char* module_name));
+                 (struct dmheap_ctx* ctx, const char* module_name));
 
 /** @brief dmheap_malloc from one heap; NULL: from the first that serves it. */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc,
-                 (struct dmheap_ctx * ctx, size_t size, const char* module_name));
+                 (struct dmheap_ctx* ctx, size_t size, const char* module_name));
 
 /** @brief dmheap_aligned_alloc from one heap; NULL: from the first that serves it. */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_alloc,
-                 (struct dmheap_ctx * ctx, size_t alignment, size_t size, const char* module_name));
+                 (struct dmheap_ctx* ctx, size_t alignment, size_t size, const char* module_name));
 
 /**
  * @brief dmheap_realloc. A block never leaves its heap, whose memory may be of a kind of its own.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_realloc,
-                 (struct dmheap_ctx * ctx, void* ptr, size_t size, const char* module_name));
+                 (struct dmheap_ctx* ctx, void* ptr, size_t size, const char* module_name));
 
 /**
  * @brief dmheap_free. A pointer into another heap is a bad one; with NULL, into one that does not
  *        serve by default.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_free,
-                 (struct dmheap_ctx * ctx, void* ptr, bool concatenate));
+                 (struct dmheap_ctx* ctx, void* ptr, bool concatenate));
 
 /** @brief dmheap_concatenate_free_blocks: nothing is left to do. */
-DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_concatenate_free_blocks, (struct dmheap_ctx * ctx));
+DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_concatenate_free_blocks, (struct dmheap_ctx* ctx));
 
 /* ---- module handles ----------------------------------------------------------- */
 
@@ -200,7 +203,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _ctx_concatenate_free_blocks, (struct dmheap
  *         it, and the handle serves for that heap. Cost: as a name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_open_module,
-                 (struct dmheap_ctx * ctx, const char* module_name, struct dmheap_module* module));
+                 (struct dmheap_ctx* ctx, const char* module_name, struct dmheap_module* module));
 
 /**
  * @brief dmheap_ctx_malloc for a module by its handle.
@@ -210,11 +213,11 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_open_module,
  *         serves by default; never from another one. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_malloc_for,
-                 (struct dmheap_ctx * ctx, size_t size, struct dmheap_module module));
+                 (struct dmheap_ctx* ctx, size_t size, struct dmheap_module module));
 
 /** @brief dmheap_ctx_aligned_alloc for a module by its handle, with the refusals of both. */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_alloc_for,
-                 (struct dmheap_ctx * ctx, size_t alignment, size_t size,
+                 (struct dmheap_ctx* ctx, size_t alignment, size_t size,
                   struct dmheap_module module));
 
 /* ---- companions --------------------------------------------------------------- */
@@ -229,7 +232,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_alloc_for,
  *         and the clearing.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_calloc,
-                 (struct dmheap_ctx * ctx, size_t count, size_t size, const char* module_name));
+                 (struct dmheap_ctx* ctx, size_t count, size_t size, const char* module_name));
 
 /**
  * @brief dmheap_realloc to an alignment of one's own.
@@ -245,7 +248,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_calloc,
  * @return As dmheap_realloc; NULL also if `alignment` is 0 or not a power of two. Cost: as that.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_realloc,
-                 (struct dmheap_ctx * ctx, void* ptr, size_t alignment, size_t size,
+                 (struct dmheap_ctx* ctx, void* ptr, size_t alignment, size_t size,
                   const char* module_name));
 
 /**
@@ -255,7 +258,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _ctx_aligned_realloc,
  * @return Bytes. 0, and one line of level ERROR, if `ptr` is no live block of the heap, or its
  *         owner or its size cannot be right. Cost: constant.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx * ctx, const void* ptr));
+DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx* ctx, const void* ptr));
 
 /**
  * @brief Whose is a block?
@@ -267,7 +270,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, size_t, _ctx_usable_size, (struct dmheap_ctx * ctx
  *         Cost: the name's length.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
-                 (struct dmheap_ctx * ctx, const void* ptr, char module_name[DMHEAP_NAME_BYTES]));
+                 (struct dmheap_ctx* ctx, const void* ptr, char module_name[DMHEAP_NAME_BYTES]));
 
 /**
  * @brief Hand a block to another module.
@@ -279,7 +282,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
  *         a name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
-                 (struct dmheap_ctx * ctx, void* ptr, const char* module_name));
+                 (struct dmheap_ctx* ctx, void* ptr, const char* module_name));
 
 /**
  * @brief Give a module another name; its blocks and handles stay its own.
@@ -292,7 +295,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
  *         or there is no memory for its record. Cost: as two names cost.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_rename_module,
-                 (struct dmheap_ctx * ctx, const char* old_name, const char* new_name));
+                 (struct dmheap_ctx* ctx, const char* old_name, const char* new_name));
+
+/* clang-format on */
 
 #ifdef __cplusplus
 }
