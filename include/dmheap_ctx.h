@@ -72,8 +72,8 @@ struct dmheap_module {
  *
  * It serves whoever names it; the nine functions only after dmheap_ctx_add_default. Any heap whose
  * own data - its context, the first bytes of its buffer - lies in this buffer is forgotten first. A
- * block of another heap may be the buffer; until dmheap_ctx_deinit that block may not be freed or
- * moved, nor its owner unregistered.
+ * block of another heap may be the buffer. Before the memory goes, or serves otherwise - that block
+ * is freed or moved, its owner unregistered - the heap is to be torn down by dmheap_ctx_deinit.
  *
  * @param buffer    As for dmheap_init.
  * @param size      Bytes, as for dmheap_init.
