@@ -297,6 +297,98 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_rename_module,
                  (struct dmheap_ctx* ctx, const char* old_name, const char* new_name));
 
+/* ---- insight -------------------------------------------------------------------- */
+
+/** What a block is, to a visitor. */
+enum dmheap_block_kind {
+    DMHEAP_BLOCK_FREE, /* free memory: a free block, or the end of the heap that is untouched yet */
+    DMHEAP_BLOCK_LIVE, /* a client's */
+    DMHEAP_BLOCK_OWN   /* one of the heap's own records */
+};
+
+/** A block, to a visitor. */
+struct dmheap_block_info {
+    enum dmheap_block_kind kind;
+    const void* ptr;         /* what malloc gave; of free memory, what it would give about here */
+    size_t size;             /* bytes that it takes up, its header included */
+    const char* module_name; /* a live block's owner, else empty; gone after the visit */
+};
+
+/** Called for each block, without the lock; it may call any function. false ends the walk. */
+typedef bool (*dmheap_visitor)(const struct dmheap_block_info* block, void* context);
+
+/**
+ * @brief Visit all blocks, in the order of their addresses.
+ *
+ * Other threads go on meanwhile. A block that is there all the while is visited once; one that
+ * comes, goes or changes is visited as it was at some moment, or not. Where nothing changes the
+ * sizes are all of the heap, and no two free blocks follow each other.
+ *
+ * @param ctx     NULL: one after the other, the heaps that serve by default when this is called.
+ * @param visitor Not NULL.
+ * @param context Handed to it.
+ * @return true: all was visited. false if the visitor ended the walk or a heap was torn down
+ *         meanwhile; and, with one line of level ERROR, if there is no heap.
+ *
+ * Cost: proportional to the heap's size and blocks; the lock is held for at most 2 blocks, or 64
+ * words of the heap's map.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk,
+                 (struct dmheap_ctx* ctx, dmheap_visitor visitor, void* context));
+
+/** How full a heap is. All sizes are bytes and include headers, but for largest_alloc. */
+struct dmheap_stats {
+    size_t size;          /* of all blocks together, free ones included */
+    size_t used;          /* of live blocks, the heap's own included */
+    size_t free;          /* the rest */
+    size_t own;           /* of the heap's own blocks: records of modules */
+    size_t live_blocks;   /* clients' */
+    size_t free_blocks;   /* pieces that the free memory is in */
+    size_t largest_free;  /* the largest of them */
+    size_t largest_alloc; /* what dmheap_malloc would serve now at most */
+    size_t largest_hole;  /* free memory in one piece, if just the one block below were freed */
+    const void* splitter; /* that block, a client's; NULL: freeing one joins nothing larger */
+    char splitter_owner[DMHEAP_NAME_BYTES]; /* its module; empty: nobody's */
+};
+
+/**
+ * @brief Measure a heap.
+ *
+ * Whether it is short of memory or fragmented: `free` tells the one. The other is `free` less
+ * `largest_free`, of `size`: what is free but elsewhere - a share of the whole heap, so a heap that
+ * is nearly full is not called fragmented for the little that is left. If one block stands in the
+ * way of most, it is `splitter`.
+ *
+ * With a default alignment above 16, `largest_alloc` is what is sure to be served; more may be.
+ *
+ * @param ctx   NULL: the first heap that serves by default.
+ * @param stats Gets the figures; all zero on failure. What other threads change meanwhile may be
+ *              counted as it was before or after.
+ * @return true. false, and one line of level ERROR, if there is no such heap; without that line if it
+ *         was torn down meanwhile. Cost: as dmheap_ctx_walk.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_stats,
+                 (struct dmheap_ctx* ctx, struct dmheap_stats* stats));
+
+/** What a module holds in a heap. */
+struct dmheap_module_stats {
+    size_t bytes;  /* headers included */
+    size_t blocks;
+};
+
+/**
+ * @brief What does a module hold?
+ *
+ * @param ctx         NULL: in all heaps that serve by default, together.
+ * @param module_name The module; NULL or empty: nobody.
+ * @param stats       Gets the figures, as dmheap_ctx_get_stats does; all zero for a name that no
+ *                    module has.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
+                 (struct dmheap_ctx* ctx, const char* module_name,
+                  struct dmheap_module_stats* stats));
+
 /* clang-format on */
 
 #ifdef __cplusplus

@@ -555,6 +555,48 @@ static inline struct dmheap_block* heap_alloc(struct dmheap_ctx* ctx, size_t siz
     return block;
 }
 
+/* The largest block that heap_take finds in the index, 0: none. */
+static inline uintptr_t heap_largest_listed(const struct dmheap_ctx* ctx)
+{
+    const uintptr_t size_class = index_highest(ctx);
+    if (size_class == INDEX_NONE) {
+        return 0;
+    }
+    uintptr_t largest = index_floor(ctx, size_class);
+    uintptr_t offset = (uintptr_t)ctx->bin[size_class];
+    for (unsigned looks = INDEX_LOOKS; looks != 0 && offset != 0; looks--) {
+        const struct dmheap_block* block = ctx_block(ctx, offset);
+        if ((dmheap_word)offset >= ctx->top ||
+            !heap_is_free(block, ctx->top - (dmheap_word)offset)) {
+            break;
+        }
+        const uintptr_t size = (uintptr_t)block->header;
+        largest = size > largest ? size : largest;
+        offset = index_link(block->next);
+    }
+    return largest;
+}
+
+/*
+ * The largest payload that an allocation at the default alignment is sure to get now, if nothing is
+ * damaged; 0: none. Up to a granule's alignment nothing larger is to be had; above, with luck.
+ */
+static inline uintptr_t heap_largest(const struct dmheap_ctx* ctx)
+{
+    const uintptr_t alignment = (uintptr_t)ctx->alignment;
+    const uintptr_t front = heap_gap(ctx_block(ctx, (uintptr_t)ctx->top), alignment);
+    const uintptr_t end = (uintptr_t)(ctx->end - ctx->top);
+    const uintptr_t room = end > front ? end - front : 0;
+    uintptr_t listed = heap_largest_listed(ctx);
+    if (alignment > ctx_granule(ctx)) {
+        const uintptr_t least = listed != 0 ? index_floor(ctx, index_highest(ctx)) : 0;
+        const uintptr_t spare = alignment + BLOCK_MIN_BYTES - ctx_granule(ctx);
+        listed = least > spare ? least - spare : 0;
+    }
+    const uintptr_t largest = room > listed ? room : listed;
+    return largest >= BLOCK_MIN_BYTES ? largest - sizeof(dmheap_word) : 0;
+}
+
 /* ---- release and resize ------------------------------------------------------ */
 
 /* Unlink the free block of `front` bytes in front of `block`, if there is one, and merge it. */

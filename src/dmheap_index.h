@@ -50,6 +50,26 @@ static inline uintptr_t index_class(const struct dmheap_ctx* ctx, uintptr_t size
            (uintptr_t)(highest - INDEX_EXACT_LOG2) * INDEX_STEPS + INDEX_EXACT - INDEX_STEPS;
 }
 
+/* The least size of a class's blocks. */
+static inline uintptr_t index_floor(const struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    if (size_class < INDEX_EXACT) {
+        return size_class << (unsigned)ctx->granule_shift;
+    }
+    const uintptr_t doublings = (size_class - INDEX_EXACT) / INDEX_STEPS;
+    const uintptr_t steps = INDEX_STEPS + (size_class - INDEX_EXACT) % INDEX_STEPS;
+    return (steps << (INDEX_EXACT_LOG2 - INDEX_STEPS_LOG2) << doublings)
+           << (unsigned)ctx->granule_shift;
+}
+
+/* The highest class that has a block; INDEX_NONE: there is no free block. */
+static inline uintptr_t index_highest(const struct dmheap_ctx* ctx)
+{
+    const uintptr_t row = ctx->rows != 0 ? bits_highest_32(ctx->rows) : 0;
+    const uint32_t bits = ctx->row[row];
+    return bits != 0 ? row * 32 + bits_highest_32(bits) : INDEX_NONE;
+}
+
 /* The bin of a class as the "previous block" of its list, and back. */
 static inline uintptr_t index_bin_as_block(uintptr_t size_class)
 {

@@ -11,6 +11,7 @@
 #define DMHEAP_SEVERAL_H
 
 #include "dmheap_edge.h"
+#include "dmheap_walk.h"
 
 /* ---- which heaps a call is about --------------------------------------------------- */
 
@@ -666,6 +667,188 @@ bool dmheap_ctx_rename_module(struct dmheap_ctx* ctx, const char* old_name, cons
 {
     dmheap_port_lock();
     return rename_several(ctx, old_name, new_name);
+}
+
+/* ---- insight ---------------------------------------------------------------------- */
+
+/* A block to be shown, with the room for its owner's name. */
+struct sight {
+    struct dmheap_block_info info;
+    char name[DMHEAP_NAME_BYTES];
+};
+
+/* What a visitor is told of a block, under the lock. */
+static void look_at(const struct dmheap_ctx* heap, const struct walk_block* found,
+                    struct sight* sight)
+{
+    const dmheap_word owner = block_owner(found->block);
+    const struct record* record =
+        found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
+    record_copy_name(record, sight->name);
+    sight->info.module_name = sight->name;
+    sight->info.ptr = block_payload(found->block);
+    sight->info.size = (size_t)found->size;
+    sight->info.kind = !found->is_live       ? DMHEAP_BLOCK_FREE
+                       : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
+                                             : DMHEAP_BLOCK_LIVE;
+}
+
+/* Walk through the heap of that serial. False: the visitor ended it, or it went. */
+static bool walk_heap(dmheap_word serial, dmheap_visitor visitor, void* context)
+{
+    struct walk walk = {0, 0, false};
+    while (!walk.is_over) {
+        struct walk_block found[WALK_FOUND];
+        struct sight sight[WALK_FOUND];
+        unsigned count = 0;
+        dmheap_port_lock();
+        const struct dmheap_ctx* heap = registry_of_serial(serial);
+        if (heap != NULL) {
+            count = walk_step(heap, &walk, found);
+            for (unsigned i = 0; i < count; i++) {
+                look_at(heap, &found[i], &sight[i]);
+            }
+        }
+        dmheap_port_unlock();
+        if (heap == NULL) {
+            return false;
+        }
+        for (unsigned i = 0; i < count; i++) {
+            if (!visitor(&sight[i].info, context)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The serials of the heaps that a call is about: how many there are. */
+static unsigned list_serials(struct dmheap_ctx* asked, dmheap_word serials[DMHEAP_DEFAULTS_MAX])
+{
+    unsigned count = 0;
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = find_heap(asked);
+    while (heap != NULL && heap != &no_heap) {
+        serials[count++] = heap->serial;
+        heap = registry_next(asked, heap);
+    }
+    dmheap_port_unlock();
+    return count;
+}
+
+bool dmheap_ctx_walk(struct dmheap_ctx* ctx, dmheap_visitor visitor, void* context)
+{
+    dmheap_word serials[DMHEAP_DEFAULTS_MAX];
+    const unsigned count = list_serials(ctx, serials);
+    if (count == 0) {
+        report_pointer(VERDICT_NO_HEAP, "walk", ctx);
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!walk_heap(serials[i], visitor, context)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is counted on a walk, and what is still needed of the block before. */
+struct measure {
+    struct dmheap_stats* stats;
+    size_t front;                        /* free memory right in front, 0: none */
+    const struct dmheap_block_info* may; /* the client's block right in front, NULL: none ... */
+    struct sight last;                   /* ... which is this one ... */
+    size_t before;                       /* ... and the free memory in front of that */
+};
+
+/* The hole that the block right in front would leave, with so much free memory behind it. */
+static void measure_hole(struct measure* measure, size_t behind)
+{
+    struct dmheap_stats* stats = measure->stats;
+    const struct dmheap_block_info* block = measure->may;
+    measure->may = NULL;
+    if (block != NULL && measure->before + block->size + behind > stats->largest_hole) {
+        stats->largest_hole = measure->before + block->size + behind;
+        stats->splitter = block->ptr;
+        memcpy(stats->splitter_owner, measure->last.name, sizeof(stats->splitter_owner));
+    }
+}
+
+static bool measure_block(const struct dmheap_block_info* block, void* context)
+{
+    struct measure* measure = context;
+    struct dmheap_stats* stats = measure->stats;
+    const bool is_free = block->kind == DMHEAP_BLOCK_FREE;
+    measure_hole(measure, is_free ? block->size : 0);
+    stats->size += block->size;
+    stats->live_blocks += block->kind == DMHEAP_BLOCK_LIVE;
+    stats->own += block->kind == DMHEAP_BLOCK_OWN ? block->size : 0;
+    if (is_free) {
+        stats->free += block->size;
+        stats->free_blocks++;
+        stats->largest_free = block->size > stats->largest_free ? block->size : stats->largest_free;
+    } else {
+        stats->used += block->size;
+    }
+    if (block->kind == DMHEAP_BLOCK_LIVE) {
+        measure->last.info = *block;
+        memcpy(measure->last.name, block->module_name, strlen(block->module_name) + 1);
+        measure->before = measure->front;
+        measure->may = &measure->last.info;
+    }
+    measure->front = is_free ? block->size : 0;
+    return true;
+}
+
+bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
+{
+    struct measure measure;
+    memset(&measure, 0, sizeof(measure));
+    memset(stats, 0, sizeof(*stats));
+    measure.stats = stats;
+    dmheap_port_lock();
+    const struct dmheap_ctx* heap = find_heap(ctx);
+    const dmheap_word serial = heap->serial;
+    if (heap == &no_heap) {
+        return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
+    }
+    stats->largest_alloc = (size_t)heap_largest(heap);
+    dmheap_port_unlock();
+    if (!walk_heap(serial, measure_block, &measure)) {
+        memset(stats, 0, sizeof(*stats));
+        return false;
+    }
+    measure_hole(&measure, 0);
+    if (stats->largest_hole <= stats->largest_free) {
+        stats->largest_hole = stats->largest_free;
+        stats->splitter = NULL;
+        stats->splitter_owner[0] = '\0';
+    }
+    return true;
+}
+
+/* Whose blocks are counted, and how many so far. */
+struct tally {
+    const char* module_name;
+    struct dmheap_module_stats* stats;
+};
+
+static bool tally_block(const struct dmheap_block_info* block, void* context)
+{
+    const struct tally* tally = context;
+    if (block->kind == DMHEAP_BLOCK_LIVE && strcmp(block->module_name, tally->module_name) == 0) {
+        tally->stats->bytes += block->size;
+        tally->stats->blocks++;
+    }
+    return true;
+}
+
+bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name,
+                                 struct dmheap_module_stats* stats)
+{
+    struct tally tally = {module_name != NULL ? module_name : "", stats};
+    memset(stats, 0, sizeof(*stats));
+    return dmheap_ctx_walk(ctx, tally_block, &tally);
 }
 
 #endif

@@ -26,6 +26,7 @@
 #pragma GCC diagnostic ignored "-Wstringop-overread" /* taken for certain where it may be NULL */
 #endif
 #include "dmheap_check.h"
+#include "dmheap_walk.h"
 #pragma GCC diagnostic pop
 
 #define KIB              ((size_t)1024)

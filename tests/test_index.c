@@ -284,6 +284,19 @@ static void lists_of_different_classes_do_not_touch(void** state)
     free(ctx);
 }
 
+static void a_class_begins_at_its_floor(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make();
+    const uintptr_t granule = ctx_granule(ctx);
+    for (uintptr_t size_class = 2; size_class < INDEX_EXACT + 10 * INDEX_STEPS; size_class++) {
+        const uintptr_t floor = index_floor(ctx, size_class);
+        assert_int_equal(index_class(ctx, floor), size_class);
+        assert_int_equal(index_class(ctx, floor - granule), size_class - 1);
+    }
+    free(ctx);
+}
+
 static void random_insertions_and_removals_keep_bits_and_bins_equal(void** state)
 {
     (void)state;
@@ -628,6 +641,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(below_32_granules_each_multiple_has_a_class_of_its_own),
         cmocka_unit_test(above_8_classes_share_each_doubling_evenly),
+        cmocka_unit_test(a_class_begins_at_its_floor),
         cmocka_unit_test(the_class_depends_on_granules_not_on_bytes),
         cmocka_unit_test(a_larger_size_never_has_a_smaller_class),
         cmocka_unit_test(classes_go_on_evenly_around_every_power_of_two),

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one sees of a heap: the walk and the figures, against the heap's own layers and against what
+ * malloc then does.
+ *
+ *     test_walk              all cases, the random ones from a fresh seed
+ *     test_walk SEED         all cases, the random ones from that seed
+ */
+#include "heap_test.h"
+
+#include <time.h>
+
+static uint32_t seed;
+static uint32_t random_state;
+
+static uint32_t dice(uint32_t sides)
+{
+    random_state = random_state * 1664525U + 1013904223U;
+    return (random_state >> 8) % sides;
+}
+
+static void random_begin(void)
+{
+    printf("seed %u\n", (unsigned)seed);
+    (void)fflush(stdout);
+    random_state = seed;
+}
+
+#define SLOTS 120
+
+static void* slot[SLOTS];
+
+static const char* const names[] = {NULL, "app", "web", "a rather long name of a module"};
+
+static void random_step(size_t largest)
+{
+    const unsigned i = dice(SLOTS);
+    if (slot[i] != NULL) {
+        dmheap_free(slot[i], false);
+        slot[i] = NULL;
+    } else {
+        slot[i] = dice(4) == 0 ? dmheap_aligned_alloc(64, dice((uint32_t)largest), names[dice(4)])
+                               : dmheap_malloc(dice((uint32_t)largest), names[dice(4)]);
+    }
+    test_port_forget_lines();
+}
+
+/* A heap with holes of all kinds. */
+static void fragment(size_t size, size_t alignment)
+{
+    memset(slot, 0, sizeof(slot));
+    heap_open(size, alignment);
+    for (unsigned step = 0; step < 600; step++) {
+        random_step(dice(8) == 0 ? size / 16 : 200);
+    }
+}
+
+/* ---- the walk ------------------------------------------------------------------------- */
+
+struct visits {
+    const struct dmheap_block* next; /* what the next visit must be of, by the layers */
+    uintptr_t front;                 /* that much free memory is in front of it */
+    size_t count;
+    size_t most; /* then the visitor ends the walk */
+};
+
+static bool visit_in_order(const struct dmheap_block_info* info, void* context)
+{
+    struct visits* visits = context;
+    const struct dmheap_block* block = visits->next;
+    visits->count++;
+    if (block == NULL) { /* the untouched end */
+        assert_int_equal(info->kind, DMHEAP_BLOCK_FREE);
+        assert_int_equal(info->size, test_heap.ctx->end - test_heap.ctx->top);
+        assert_string_equal(info->module_name, "");
+        return true;
+    }
+    assert_ptr_equal(info->ptr, block_payload(block));
+    assert_int_equal(info->size, block_size(block));
+    const dmheap_word owner = block_owner(block);
+    assert_int_equal(info->kind, owner == OWNER_FREE   ? DMHEAP_BLOCK_FREE
+                                 : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
+                                                       : DMHEAP_BLOCK_LIVE);
+    assert_string_equal(info->module_name,
+                        owner >= OWNER_MODULES ? heap_owner_name(info->ptr) : "");
+    visits->next = heap_next_block(block);
+    return visits->count < visits->most;
+}
+
+static void all_blocks_are_visited_in_their_order(void** state)
+{
+    (void)state;
+    random_begin();
+    for (size_t alignment = 8; alignment <= 64; alignment *= 8) {
+        for (unsigned round = 0; round < 20; round++) {
+            fragment(64 * KIB, alignment);
+            struct visits visits = {heap_first_block(), 0, 0, SIZE_MAX};
+            assert_true(dmheap_ctx_walk(NULL, visit_in_order, &visits));
+            assert_null(visits.next);
+            const struct heap_census census = heap_verify();
+            const bool has_end = test_heap.ctx->top < test_heap.ctx->end;
+            assert_int_equal(visits.count, census.live_blocks + census.free_blocks + has_end);
+            expect_silence();
+            arenas_release();
+        }
+    }
+}
+
+static void a_visitor_may_end_the_walk(void** state)
+{
+    (void)state;
+    random_begin();
+    fragment(16 * KIB, 8);
+    for (size_t most = 1; most < 10; most++) {
+        struct visits visits = {heap_first_block(), 0, 0, most};
+        assert_false(dmheap_ctx_walk(NULL, visit_in_order, &visits));
+        assert_int_equal(visits.count, most);
+    }
+    expect_silence();
+}
+
+static bool count_visits(const struct dmheap_block_info* info, void* context)
+{
+    (void)info;
+    ++*(unsigned*)context;
+    return true;
+}
+
+static void an_empty_heap_is_one_piece_of_free_memory(void** state)
+{
+    (void)state;
+    heap_open(64 * KIB, 8); /* more map than a step looks at */
+    unsigned count = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    assert_int_equal(count, 1);
+    void* last = NULL;
+    for (void* ptr = dmheap_malloc(32, NULL); ptr != NULL; ptr = dmheap_malloc(32, NULL)) {
+        dmheap_free(last, true);
+        last = dmheap_malloc(0, NULL) == NULL ? NULL : ptr;
+    }
+    test_port_forget_lines();
+    count = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    const struct heap_census census = heap_verify();
+    const bool has_end = test_heap.ctx->top < test_heap.ctx->end;
+    assert_int_equal(count, census.live_blocks + census.free_blocks + has_end);
+}
+
+static void without_a_heap_there_is_nothing_to_see(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    struct dmheap_ctx* ctx = dmheap_ctx_get_default(0);
+    unsigned count = 0;
+    struct dmheap_stats stats;
+    struct dmheap_module_stats module_stats;
+    assert_true(dmheap_ctx_deinit(NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_false(dmheap_ctx_walk(i == 0 ? NULL : ctx, count_visits, &count));
+        expect_error();
+        memset(&stats, 0xFF, sizeof(stats));
+        assert_false(dmheap_ctx_get_stats(i == 0 ? NULL : ctx, &stats));
+        expect_error();
+        assert_int_equal(stats.size + stats.largest_alloc, 0);
+        assert_false(dmheap_ctx_get_module_stats(i == 0 ? NULL : ctx, "app", &module_stats));
+        expect_error();
+    }
+    assert_int_equal(count, 0);
+}
+
+static bool end_heap(const struct dmheap_block_info* info, void* context)
+{
+    (void)info;
+    if (*(unsigned*)context == 3) {
+        assert_true(dmheap_ctx_deinit(NULL));
+    }
+    ++*(unsigned*)context;
+    return true;
+}
+
+static void a_walk_ends_with_its_heap(void** state)
+{
+    (void)state;
+    random_begin();
+    fragment(16 * KIB, 8);
+    unsigned count = 0;
+    assert_false(dmheap_ctx_walk(NULL, end_heap, &count));
+    assert_true(count == 4 || count == 5); /* two may be found at a time */
+    expect_silence();
+}
+
+/* While blocks come and go between the steps, those that stay are each visited once. */
+struct stay {
+    const void* visited_last;
+    unsigned count;
+};
+
+static bool visit_those_that_stay(const struct dmheap_block_info* info, void* context)
+{
+    struct stay* stay = context;
+    if (info->kind == DMHEAP_BLOCK_LIVE && strcmp(info->module_name, "stays") == 0) {
+        assert_true((uintptr_t)info->ptr > (uintptr_t)stay->visited_last);
+        stay->visited_last = info->ptr;
+        stay->count++;
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        random_step(150);
+    }
+    return true;
+}
+
+static void blocks_that_stay_are_visited_once_whatever_comes_and_goes(void** state)
+{
+    (void)state;
+    random_begin();
+    for (unsigned round = 0; round < 20; round++) {
+        fragment(64 * KIB, 8);
+        for (unsigned i = 0; i < 100; i++) {
+            assert_non_null(dmheap_malloc(dice(100), "stays"));
+            random_step(150);
+        }
+        struct stay stay = {NULL, 0};
+        assert_true(dmheap_ctx_walk(NULL, visit_those_that_stay, &stay));
+        assert_int_equal(stay.count, 100);
+        (void)heap_verify();
+        arenas_release();
+    }
+}
+
+static void a_step_of_the_walk_is_short(void** state)
+{
+    (void)state;
+    heap_open(MIB, 8);
+    void* far = NULL;
+    for (unsigned i = 0; i < 10000; i++) {
+        dmheap_free(i % 100 != 0 ? far : NULL, false); /* live blocks far from each other */
+        far = dmheap_malloc(100, NULL);
+        assert_non_null(dmheap_malloc(0, NULL));
+    }
+    (void)test_port_reset();
+    unsigned count = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    assert_true(count > 10000);
+    assert_true(test_port_longest_hold() <= 2 * WALK_BUDGET + 32);
+}
+
+static bool add_sizes(const struct dmheap_block_info* info, void* context)
+{
+    *(size_t*)context += info->size;
+    return true;
+}
+
+/* Longer than a step looks at. */
+static void a_long_piece_of_free_memory_is_visited(void** state)
+{
+    (void)state;
+    heap_open(MIB, 8);
+    for (size_t size = KIB; size <= MIB / 2; size *= 2) {
+        void* hole = dmheap_malloc(size, NULL);
+        void* behind = dmheap_malloc(10, NULL);
+        dmheap_free(hole, false);
+        size_t sum = 0;
+        assert_true(dmheap_ctx_walk(NULL, add_sizes, &sum));
+        assert_int_equal(sum, test_heap.ctx->end - test_heap.ctx->first);
+        dmheap_free(behind, false);
+    }
+}
+
+/* ---- figures ---------------------------------------------------------------------------- */
+
+/* The largest piece that freeing one of a client's blocks would leave. */
+static size_t largest_hole(void)
+{
+    size_t largest = heap_largest_free();
+    uintptr_t front = 0;
+    for (const struct dmheap_block* block = heap_first_block(); block != NULL;
+         block = heap_next_block(block)) {
+        const struct dmheap_block* next = heap_next_block(block);
+        uintptr_t behind = next != NULL && block_is_free(next) ? block_size(next) : 0;
+        if (next == NULL) {
+            behind = (uintptr_t)(test_heap.ctx->end - test_heap.ctx->top);
+        }
+        const dmheap_word owner = block_owner(block);
+        const size_t hole = (size_t)(front + block_size(block) + behind);
+        if (owner != OWNER_FREE && owner != OWNER_HEAP && hole > largest) {
+            largest = hole;
+        }
+        front = block_is_free(block) ? block_size(block) : 0;
+    }
+    return largest;
+}
+
+static void expect_right(const struct dmheap_stats* stats)
+{
+    const struct heap_census census = heap_verify();
+    const size_t end = (size_t)(test_heap.ctx->end - test_heap.ctx->top);
+    assert_int_equal(stats->size, test_heap.ctx->end - test_heap.ctx->first);
+    assert_int_equal(stats->used, census.live_bytes);
+    assert_int_equal(stats->free, census.free_bytes + end);
+    assert_int_equal(stats->used + stats->free, stats->size);
+    assert_int_equal(stats->live_blocks, census.live_blocks - census.own_blocks);
+    assert_int_equal(stats->free_blocks, census.free_blocks + (end != 0));
+    assert_int_equal(stats->largest_free, census.largest_free);
+    assert_int_equal(stats->largest_hole, largest_hole());
+    assert_true((stats->splitter == NULL) == (stats->largest_hole == stats->largest_free));
+    if (stats->splitter != NULL) {
+        assert_string_equal(stats->splitter_owner, heap_owner_name(stats->splitter));
+    }
+}
+
+static void the_figures_are_those_of_the_heap(void** state)
+{
+    (void)state;
+    random_begin();
+    for (unsigned round = 0; round < 60; round++) {
+        fragment(round % 2 == 0 ? 8 * KIB : 64 * KIB, round % 3 == 0 ? 64 : 8);
+        struct dmheap_stats stats;
+        assert_true(dmheap_ctx_get_stats(NULL, &stats));
+        expect_right(&stats);
+        arenas_release();
+    }
+}
+
+/* Freeing the splitter leaves what it says. */
+static void the_splitter_splits_the_largest_hole(void** state)
+{
+    (void)state;
+    random_begin();
+    unsigned split = 0;
+    for (unsigned round = 0; round < 60; round++) {
+        fragment(16 * KIB, 8);
+        struct dmheap_stats stats;
+        assert_true(dmheap_ctx_get_stats(NULL, &stats));
+        if (stats.splitter != NULL) {
+            dmheap_free((void*)(uintptr_t)stats.splitter, false);
+            assert_true(heap_largest_free() >= stats.largest_hole);
+            split++;
+        }
+        test_port_forget_lines();
+        arenas_release();
+    }
+    assert_true(split > 10);
+}
+
+static void the_largest_allocation_is_served_and_no_larger_one(void** state)
+{
+    (void)state;
+    random_begin();
+    for (unsigned round = 0; round < 120; round++) {
+        const size_t alignment = round % 4 == 0 ? 64 : (size_t)4 << round % 4;
+        fragment(round % 2 == 0 ? 4 * KIB : 64 * KIB, alignment);
+        struct dmheap_stats stats;
+        for (unsigned step = 0; step < 40; step++) {
+            assert_true(dmheap_ctx_get_stats(NULL, &stats));
+            void* ptr = dmheap_malloc(stats.largest_alloc, NULL);
+            assert_true(ptr != NULL || stats.largest_alloc == 0);
+            dmheap_free(ptr, false);
+            test_port_forget_lines();
+            assert_true(alignment > 16 || dmheap_malloc(stats.largest_alloc + 1, NULL) == NULL ||
+                        stats.largest_alloc == 0);
+            test_port_forget_lines();
+            for (unsigned i = 0; i < 10; i++) {
+                random_step(300);
+            }
+        }
+        arenas_release();
+    }
+}
+
+static void a_full_heap_serves_nothing(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    (void)heap_fill("app");
+    struct dmheap_stats stats;
+    assert_true(dmheap_ctx_get_stats(NULL, &stats));
+    assert_int_equal(stats.largest_alloc, 0);
+    expect_right(&stats);
+}
+
+static void what_a_module_holds_is_told(void** state)
+{
+    (void)state;
+    random_begin();
+    fragment(64 * KIB, 8);
+    size_t bytes[COUNT_OF(names)] = {0};
+    size_t blocks[COUNT_OF(names)] = {0};
+    for (const struct dmheap_block* block = heap_first_block(); block != NULL;
+         block = heap_next_block(block)) {
+        for (size_t i = 0; i < COUNT_OF(names) && block_owner(block) >= OWNER_NOBODY; i++) {
+            const char* name = names[i] != NULL ? names[i] : "";
+            if (strcmp(heap_owner_name(block_payload(block)), name) == 0) {
+                bytes[i] += (size_t)block_size(block);
+                blocks[i]++;
+            }
+        }
+    }
+    struct dmheap_module_stats stats;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_true(dmheap_ctx_get_module_stats(NULL, names[i], &stats));
+        assert_int_equal(stats.bytes, bytes[i]);
+        assert_int_equal(stats.blocks, blocks[i]);
+        assert_true(blocks[i] != 0);
+    }
+    assert_true(dmheap_ctx_get_module_stats(NULL, "unknown", &stats));
+    assert_int_equal(stats.bytes + stats.blocks, 0);
+    expect_silence();
+}
+
+static void several_heaps_are_walked_one_after_the_other(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    struct dmheap_ctx* ctx = dmheap_ctx_init(arena_make(4 * KIB, 0), 4 * KIB, 8);
+    assert_true(dmheap_ctx_add_default(ctx));
+    expect_info();
+    assert_non_null(dmheap_malloc(100, "app"));
+    assert_non_null(dmheap_ctx_malloc(ctx, 200, "app"));
+    unsigned count[3] = {0, 0, 0};
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count[0]));
+    assert_true(dmheap_ctx_walk(dmheap_ctx_get_default(0), count_visits, &count[1]));
+    assert_true(dmheap_ctx_walk(ctx, count_visits, &count[2]));
+    assert_int_equal(count[0], count[1] + count[2]);
+    struct dmheap_module_stats stats;
+    assert_true(dmheap_ctx_get_module_stats(NULL, "app", &stats));
+    assert_int_equal(stats.blocks, 2);
+    assert_true(stats.bytes >= 300 + 2 * WORD);
+    assert_true(dmheap_ctx_deinit(ctx));
+    expect_silence();
+}
+
+int main(int argc, char** argv)
+{
+    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    const struct CMUnitTest cases[] = {
+        heap_case(all_blocks_are_visited_in_their_order),
+        heap_case(a_visitor_may_end_the_walk),
+        heap_case(an_empty_heap_is_one_piece_of_free_memory),
+        heap_case(without_a_heap_there_is_nothing_to_see),
+        heap_case(a_walk_ends_with_its_heap),
+        heap_case(blocks_that_stay_are_visited_once_whatever_comes_and_goes),
+        heap_case(a_step_of_the_walk_is_short),
+        heap_case(a_long_piece_of_free_memory_is_visited),
+        heap_case(the_figures_are_those_of_the_heap),
+        heap_case(the_splitter_splits_the_largest_hole),
+        heap_case(the_largest_allocation_is_served_and_no_larger_one),
+        heap_case(a_full_heap_serves_nothing),
+        heap_case(what_a_module_holds_is_told),
+        heap_case(several_heaps_are_walked_one_after_the_other),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
