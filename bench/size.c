@@ -44,9 +44,18 @@ static void use_dmod(void)
 #endif
 }
 
+#if SIZE_USES >= 2
+static bool visit(const struct dmheap_block_info* block, void* context)
+{
+    return block->ptr != context;
+}
+#endif
+
 static void use_ctx(void)
 {
 #if SIZE_USES >= 2
+    static struct dmheap_stats stats;
+    static struct dmheap_module_stats module_stats;
     struct dmheap_module module = {0, 0};
     char text[DMHEAP_NAME_BYTES];
     struct dmheap_ctx* ctx = dmheap_ctx_init(place, size, size);
@@ -72,6 +81,9 @@ static void use_ctx(void)
     flag = dmheap_ctx_owner_of(ctx, place, text);
     flag = dmheap_ctx_retag(ctx, place, name);
     flag = dmheap_ctx_rename_module(ctx, name, name);
+    flag = dmheap_ctx_walk(ctx, visit, place);
+    flag = dmheap_ctx_get_stats(ctx, &stats);
+    flag = dmheap_ctx_get_module_stats(ctx, name, &module_stats);
     dmheap_ctx_unregister_module(ctx, name);
     flag = dmheap_ctx_deinit(ctx);
 #endif

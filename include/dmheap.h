@@ -16,7 +16,7 @@
  *   dmheap_init excepted: no other call may use its buffer, or the former heap, meanwhile.
  * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
  *   released. A call that finds free memory written over logs one as well, even if it succeeds;
- *   free blocks of that size are then lost until the next dmheap_init. docs/DESIGN.md, "Overruns",
+ *   free blocks of that size are then lost until that heap is made anew. docs/DESIGN.md, "Overruns",
  *   tells which damage is beyond what a call sees.
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
@@ -48,7 +48,7 @@ extern "C" {
  *                  to 16; above, they stay multiples of 16.
  * @return true, and one line of level INFO. false if `buffer` is NULL, `size` is 0, `alignment` is
  *         0 or not a power of two, the buffer wraps around the address space, is too small for
- *         one block or too large for the headers, or another dmheap_init is under way.
+ *         one block or too large for the headers, or another initialization is under way.
  *
  * Cost: proportional to `size`, for one bit per granule is cleared; not under the lock.
  */

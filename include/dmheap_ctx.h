@@ -6,7 +6,7 @@
  * Each function of dmheap.h has a twin here with the heap's context as first argument:
  * dmheap_x(...) is dmheap_ctx_x(NULL, ...), for all but dmheap_init. A firmware pays for what it
  * calls: one that calls nothing of this has nothing of it in its flash; the first call of any
- * brings a list of heaps, some 500 bytes of RAM on a 32-bit target.
+ * brings a list of heaps, some 500 bytes of RAM on a 32-bit target (700 with 8-byte headers).
  *
  * Common to all functions, besides what dmheap.h says of its own:
  * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are
@@ -19,7 +19,7 @@
  *   is looked for in a list, never read. So any value whatever may be given. (A heap that is made
  *   in the same place later has the same context: then an old value means the new heap.)
  * - dmheap_init forgets all heaps if one serves by default; else only the one that it made before
- *   and those whose own data lies in its buffer.
+ *   and those whose own data lies in its buffer. With a heap go those that stand in blocks of it.
  * - Pointers to results, as `module` and `name`, are not NULL.
  * - "Constant" does not count the heaps: finding one takes a few instructions for each that there
  *   is.
@@ -73,7 +73,8 @@ struct dmheap_module {
  * It serves whoever names it; the nine functions only after dmheap_ctx_add_default. Any heap whose
  * own data - its context, the first bytes of its buffer - lies in this buffer is forgotten first. A
  * block of another heap may be the buffer. Before the memory goes, or serves otherwise - that block
- * is freed or moved, its owner unregistered - the heap is to be torn down by dmheap_ctx_deinit.
+ * is freed or moved, its owner unregistered - the heap is to be torn down by dmheap_ctx_deinit:
+ * as long as it is listed, calls about other heaps may look at its context, too.
  *
  * @param buffer    As for dmheap_init.
  * @param size      Bytes, as for dmheap_init.

@@ -122,27 +122,59 @@ static inline struct registry_entry registry_make_entry(struct dmheap_ctx* ctx, 
     return entry;
 }
 
+/* Was a heap's context written over? */
+static inline bool registry_is_stale(const struct registry_entry* entry)
+{
+    return entry->ctx->serial != entry->serial;
+}
+
 /* Does a part of a heap's own data lie in that memory, or was it written over? */
 static inline bool registry_is_in(const struct registry_entry* entry, uintptr_t start, size_t size)
 {
     const uintptr_t ctx = (uintptr_t)entry->ctx;
     return ctx - start < size || start - ctx < (uintptr_t)entry->ctx->first ||
-           entry->ctx->serial != entry->serial;
+           registry_is_stale(entry);
+}
+
+/* Forget the heap at `index`, and those that stand in blocks of it. */
+static inline void registry_forget(unsigned index)
+{
+    const struct registry_entry entry = registry_take(index);
+    const uintptr_t size = registry_is_stale(&entry) ? 0 : (uintptr_t)entry.ctx->end;
+    for (index = registry_count(); index-- != 0;) {
+        if ((uintptr_t)registry[index].ctx - (uintptr_t)entry.ctx < size) {
+            (void)registry_take(index);
+        }
+    }
+}
+
+/* Forget the heaps whose own data lies in that memory, or was written over. */
+static inline void registry_forget_in(uintptr_t start, size_t size)
+{
+    for (unsigned index = 0; registry[index].ctx != NULL;) {
+        if (registry_is_in(&registry[index], start, size)) {
+            registry_forget(index);
+            index = 0; /* others may have gone along */
+        } else {
+            index++;
+        }
+    }
 }
 
 /*
  * The heap that dmheap_init made is a new one: that of the call before goes, if it is still there,
- * and those in its buffer, of which only the very start is not known any more.
+ * and those in its buffer.
  */
 static inline void registry_adopt(struct dmheap_ctx* ctx)
 {
-    const uintptr_t start = (uintptr_t)ctx - (DMHEAP_GRANULE_MAX - 1);
-    const size_t size = (size_t)ctx->end + DMHEAP_GRANULE_MAX - 1;
-    for (unsigned index = registry_count(); index-- != 0;) {
-        if (registry[index].is_of_init || registry_is_in(&registry[index], start, size)) {
-            (void)registry_take(index);
-        }
+    unsigned index = 0;
+    while (registry[index].ctx != NULL && !registry[index].is_of_init) {
+        index++;
     }
+    if (registry[index].ctx != NULL) {
+        registry_forget(index);
+    }
+    registry_forget_in((uintptr_t)ctx, (size_t)ctx->end);
     registry_insert(0, registry_make_entry(ctx, true));
 }
 
@@ -228,20 +260,18 @@ static inline void registry_add(struct dmheap_ctx* ctx)
     registry_insert(registry_count(), registry_make_entry(ctx, false));
 }
 
+/* Forget a heap. */
 static inline void registry_remove(const struct registry_entry* entry)
 {
-    (void)registry_take((unsigned)(entry - registry));
+    registry_forget((unsigned)(entry - registry));
     registry_publish();
 }
 
-/* Forget the heaps whose own data lies in a buffer, or was written over. */
-static inline void registry_forget_in(const void* buffer, size_t size)
+/* Make room in a buffer: forget the heaps that it would write over. */
+static inline void registry_clear_buffer(const void* buffer, size_t size)
 {
-    for (unsigned index = registry_count(); index-- != 0;) {
-        if (registry_is_in(&registry[index], (uintptr_t)buffer, size)) {
-            registry_remove(&registry[index]);
-        }
-    }
+    registry_forget_in((uintptr_t)buffer, size);
+    registry_publish();
 }
 
 /* Let a heap serve by default, after all others that do; or not any more. */

@@ -95,7 +95,7 @@ struct dmheap_ctx* dmheap_ctx_init(void* buffer, size_t size, size_t alignment)
     if (verdict == VERDICT_OK) {
         registry_refresh(calls);
         if (registry_has_room(buffer, size)) {
-            registry_forget_in(buffer, size);
+            registry_clear_buffer(buffer, size);
             created = edge_make_heap(&plan, buffer);
             registry_refresh(calls);
             registry_add(created);
@@ -115,7 +115,7 @@ bool dmheap_ctx_deinit(struct dmheap_ctx* ctx)
     const struct registry_entry* entry = find_entry(ctx);
     const bool is_known = entry != NULL;
     if (is_known) {
-        registry_forget_in(entry->ctx, (size_t)entry->ctx->end); /* also those in blocks of it */
+        registry_remove(entry);
     }
     return unlock_and_report(is_known ? VERDICT_OK : VERDICT_NO_HEAP, "removal", ctx);
 }

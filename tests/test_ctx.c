@@ -287,6 +287,45 @@ static void the_heaps_in_the_blocks_of_one_go_with_it(void** state)
     assert_true(arena_is_canary(buffer, 8 * KIB));
 }
 
+/* Right behind the own data of a heap, in its first block: that one stays as it is. */
+static void init_in_the_first_block_of_a_heap_leaves_it_alone(void** state)
+{
+    (void)state;
+    for (size_t alignment = 4; alignment <= 64; alignment *= 2) {
+        unsigned char* const buffer = arena_make(16 * KIB, 0);
+        struct dmheap_ctx* outer = dmheap_ctx_init(buffer, 16 * KIB, alignment);
+        void* block = dmheap_ctx_malloc(outer, 8 * KIB, NULL);
+        assert_true(dmheap_init(block, 8 * KIB, 8));
+        test_port_forget_lines();
+        assert_true(dmheap_ctx_is_initialized(outer));
+        void* ptr = dmheap_ctx_malloc(outer, 100, NULL);
+        assert_true(is_in(ptr, outer));
+        verify(outer);
+        /* And goes together with it. */
+        assert_true(dmheap_ctx_deinit(outer));
+        assert_false(dmheap_is_initialized());
+        expect_silence();
+    }
+}
+
+/* dmheap_init takes the place of the heap it made before, which was not the default any more. */
+static void heaps_in_a_heap_that_init_forgets_go_with_it(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    assert_true(dmheap_init(buffer, 8 * KIB, 8));
+    expect_info();
+    struct dmheap_ctx* former = dmheap_ctx_get_default(0);
+    assert_true(dmheap_ctx_remove_default(former));
+    struct dmheap_ctx* inner = make_in(dmheap_ctx_malloc(former, 4 * KIB, NULL), 4 * KIB);
+    struct dmheap_ctx* bystander = make(2 * KIB);
+    unsigned char* const other = arena_make(2 * KIB, 0);
+    assert_true(dmheap_init(other, 2 * KIB, 8));
+    expect_info();
+    assert_false(dmheap_ctx_is_initialized(former) || dmheap_ctx_is_initialized(inner));
+    assert_true(dmheap_ctx_is_initialized(bystander));
+}
+
 /* A step behind the context of the heap that was there: what is new lies over its bins. */
 static void a_buffer_over_the_own_data_of_a_heap_forgets_it(void** state)
 {
@@ -1506,6 +1545,8 @@ int main(int argc, char** argv)
         ctx_case(a_heap_may_stand_in_a_block_of_another),
         ctx_case(the_heaps_in_the_blocks_of_one_go_with_it),
         ctx_case(a_buffer_over_the_own_data_of_a_heap_forgets_it),
+        ctx_case(init_in_the_first_block_of_a_heap_leaves_it_alone),
+        ctx_case(heaps_in_a_heap_that_init_forgets_go_with_it),
         ctx_case(init_forgets_all_heaps_while_one_serves_by_default),
         ctx_case(there_is_one_heap_of_init_at_most),
         ctx_case(room_for_a_heap_is_not_made_by_forgetting_that_of_init),
