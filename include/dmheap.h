@@ -16,8 +16,8 @@
  *   dmheap_init excepted: no other call may use its buffer, or the former heap, meanwhile.
  * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
  *   released. A call that finds free memory written over logs one as well, even if it succeeds;
- *   free blocks of that size are then lost until that heap is made anew. docs/DESIGN.md, "Overruns",
- *   tells which damage is beyond what a call sees.
+ *   free blocks of that size are then lost until that heap is made anew. docs/DESIGN.md,
+ *   "Overruns", tells which damage is beyond what a call sees.
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
  * - "Constant" means a bounded number of instructions, whatever the number of blocks. A name costs

@@ -304,15 +304,16 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_rename_module,
 enum dmheap_block_kind {
     DMHEAP_BLOCK_FREE, /* free memory: a free block, or the end of the heap that is untouched yet */
     DMHEAP_BLOCK_LIVE, /* a client's */
-    DMHEAP_BLOCK_OWN   /* one of the heap's own records */
+    DMHEAP_BLOCK_OWN   /* the heap's: a module's record, or what a realloc or calloc works on */
 };
 
 /** A block, to a visitor. */
 struct dmheap_block_info {
+    struct dmheap_ctx* ctx; /* its heap */
     enum dmheap_block_kind kind;
     const void* ptr;         /* what malloc gave; of free memory, what it would give about here */
     size_t size;             /* bytes that it takes up, its header included */
-    const char* module_name; /* a live block's owner, else empty; gone after the visit */
+    const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
 };
 
 /** Called for each block, without the lock; it may call any function. false ends the walk. */
@@ -322,17 +323,18 @@ typedef bool (*dmheap_visitor)(const struct dmheap_block_info* block, void* cont
  * @brief Visit all blocks, in the order of their addresses.
  *
  * Other threads go on meanwhile. A block that is there all the while is visited once; one that
- * comes, goes or changes is visited as it was at some moment, or not. Where nothing changes the
- * sizes are all of the heap, and no two free blocks follow each other.
+ * comes, goes or changes is visited as it was at some moment, or not; by the time of the visit it
+ * may be gone. Where nothing changes and nothing is damaged, the sizes are all of the heap, and no
+ * two free blocks of it follow each other.
  *
  * @param ctx     NULL: one after the other, the heaps that serve by default when this is called.
  * @param visitor Not NULL.
  * @param context Handed to it.
- * @return true: all was visited. false if the visitor ended the walk or a heap was torn down
- *         meanwhile; and, with one line of level ERROR, if there is no heap.
+ * @return true: all was visited. false if the visitor ended the walk or a heap was torn down before
+ *         its last block was visited; and, with one line of level ERROR, if there is no heap.
  *
- * Cost: proportional to the heap's size and blocks; the lock is held for at most 2 blocks, or 64
- * words of the heap's map.
+ * Cost: proportional to the heap's size and blocks; the lock is held for at most 64 words of
+ * the heap's map and 2 blocks.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk,
                  (struct dmheap_ctx* ctx, dmheap_visitor visitor, void* context));
@@ -342,11 +344,11 @@ struct dmheap_stats {
     size_t size;          /* of all blocks together, free ones included */
     size_t used;          /* of live blocks, the heap's own included */
     size_t free;          /* the rest */
-    size_t own;           /* of the heap's own blocks: records of modules */
+    size_t own;           /* of the heap's own blocks, DMHEAP_BLOCK_OWN */
     size_t live_blocks;   /* clients' */
     size_t free_blocks;   /* pieces that the free memory is in */
     size_t largest_free;  /* the largest of them */
-    size_t largest_alloc; /* what dmheap_malloc would serve now at most */
+    size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module */
     size_t largest_hole;  /* free memory in one piece, if just the one block below were freed */
     const void* splitter; /* that block, a client's; NULL: freeing one joins nothing larger */
     char splitter_owner[DMHEAP_NAME_BYTES]; /* its module; empty: nobody's */
@@ -364,9 +366,9 @@ struct dmheap_stats {
  *
  * @param ctx   NULL: the first heap that serves by default.
  * @param stats Gets the figures; all zero on failure. What other threads change meanwhile may be
- *              counted as it was before or after.
- * @return true. false, and one line of level ERROR, if there is no such heap; without that line if it
- *         was torn down meanwhile. Cost: as dmheap_ctx_walk.
+ *              counted as it was before or after, or twice or not at all where it moved.
+ * @return true. false, and one line of level ERROR, if there is no such heap; without that line if
+ *         it was torn down meanwhile. Cost: as dmheap_ctx_walk.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_stats,
                  (struct dmheap_ctx* ctx, struct dmheap_stats* stats));
@@ -383,7 +385,8 @@ struct dmheap_module_stats {
  * @param ctx         NULL: in all heaps that serve by default, together.
  * @param module_name The module; NULL or empty: nobody.
  * @param stats       Gets the figures, as dmheap_ctx_get_stats does; all zero for a name that no
- *                    module has.
+ *                    module has. What a realloc or calloc is at work on is not counted; nobody's
+ *                    are also the blocks of a module that is just being unregistered.
  * @return As dmheap_ctx_walk. Cost: as that.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,

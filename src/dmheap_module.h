@@ -386,7 +386,7 @@ static inline enum dmheap_verdict module_owner_of(const struct dmheap_ctx* ctx, 
 {
     const enum dmheap_verdict verdict = module_check(ctx, ptr);
     if (verdict == VERDICT_OK) {
-        record_copy_name(record_of(ctx, block_owner(block_of(ptr))), name);
+        record_show_name(ctx, record_of(ctx, block_owner(block_of(ptr))), name);
     }
     return verdict;
 }

@@ -227,16 +227,31 @@ static inline bool record_is_named(const struct record* record, const char* text
     return false;
 }
 
-/* Copy a record's name, cut where it was written over; no record has an empty one. */
+/* Copy the name of a record that was found by it. */
 static DMHEAP_INLINE void record_copy_name(const struct record* record,
                                            char name[RECORD_NAME_MAX + 1])
 {
-    const unsigned length = record != NULL ? record_measure(record->name).length : 0;
-    const unsigned kept = length <= RECORD_NAME_MAX ? length : RECORD_NAME_MAX;
-    if (record != NULL) {
-        memcpy(name, record->name, kept);
+    const unsigned length = record_measure(record->name).length;
+    memcpy(name, record->name, length);
+    name[length <= RECORD_NAME_MAX ? length : RECORD_NAME_MAX] = '\0';
+}
+
+/* The same for a record whose name may have been written over; empty for none. */
+static inline void record_show_name(const struct dmheap_ctx* ctx, const struct record* record,
+                                    char name[RECORD_NAME_MAX + 1])
+{
+    size_t room = 0;
+    if (record != NULL && heap_is_size(ctx, block_of(record))) {
+        const size_t usable = (size_t)heap_usable(ctx, block_of(record));
+        const size_t front = offsetof(struct record, name);
+        room = usable > front ? usable - front : 0;
     }
-    name[kept] = '\0';
+    size_t length = 0;
+    while (length < room && length < RECORD_NAME_MAX && record->name[length] != '\0') {
+        name[length] = record->name[length];
+        length++;
+    }
+    name[length] = '\0';
 }
 
 /*

@@ -684,7 +684,8 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     const dmheap_word owner = block_owner(found->block);
     const struct record* record =
         found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
-    record_copy_name(record, sight->name);
+    record_show_name(heap, record, sight->name);
+    sight->info.ctx = (struct dmheap_ctx*)heap;
     sight->info.module_name = sight->name;
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
@@ -767,8 +768,9 @@ static void measure_hole(struct measure* measure, size_t behind)
     struct dmheap_stats* stats = measure->stats;
     const struct dmheap_block_info* block = measure->may;
     measure->may = NULL;
-    if (block != NULL && measure->before + block->size + behind > stats->largest_hole) {
-        stats->largest_hole = measure->before + block->size + behind;
+    const size_t hole = block != NULL ? measure->before + block->size + behind : 0;
+    if (hole > stats->largest_hole && hole <= stats->size) {
+        stats->largest_hole = hole;
         stats->splitter = block->ptr;
         memcpy(stats->splitter_owner, measure->last.name, sizeof(stats->splitter_owner));
     }
@@ -780,11 +782,9 @@ static bool measure_block(const struct dmheap_block_info* block, void* context)
     struct dmheap_stats* stats = measure->stats;
     const bool is_free = block->kind == DMHEAP_BLOCK_FREE;
     measure_hole(measure, is_free ? block->size : 0);
-    stats->size += block->size;
     stats->live_blocks += block->kind == DMHEAP_BLOCK_LIVE;
     stats->own += block->kind == DMHEAP_BLOCK_OWN ? block->size : 0;
     if (is_free) {
-        stats->free += block->size;
         stats->free_blocks++;
         stats->largest_free = block->size > stats->largest_free ? block->size : stats->largest_free;
     } else {
@@ -812,6 +812,7 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
     if (heap == &no_heap) {
         return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
     }
+    stats->size = (size_t)(heap->end - heap->first);
     stats->largest_alloc = (size_t)heap_largest(heap);
     dmheap_port_unlock();
     if (!walk_heap(serial, measure_block, &measure)) {
@@ -819,6 +820,7 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
         return false;
     }
     measure_hole(&measure, 0);
+    stats->free = stats->used < stats->size ? stats->size - stats->used : 0;
     if (stats->largest_hole <= stats->largest_free) {
         stats->largest_hole = stats->largest_free;
         stats->splitter = NULL;
@@ -848,7 +850,11 @@ bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name
 {
     struct tally tally = {module_name != NULL ? module_name : "", stats};
     memset(stats, 0, sizeof(*stats));
-    return dmheap_ctx_walk(ctx, tally_block, &tally);
+    const bool is_whole = dmheap_ctx_walk(ctx, tally_block, &tally);
+    if (!is_whole) {
+        memset(stats, 0, sizeof(*stats));
+    }
+    return is_whole;
 }
 
 #endif

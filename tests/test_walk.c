@@ -266,6 +266,93 @@ static void a_long_piece_of_free_memory_is_visited(void** state)
     }
 }
 
+/* What is behind the buffer, or in front of it, is poisoned. */
+static void a_damaged_name_or_map_leads_nowhere(void** state)
+{
+    (void)state;
+    char name[DMHEAP_NAME_BYTES];
+    unsigned count = 0;
+    heap_open(2 * KIB, 8);
+    void* ptr = dmheap_malloc(8, "a");
+    struct record* record = record_of(test_heap.ctx, block_owner(block_of(ptr)));
+    while (dmheap_malloc(0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+    const size_t room = (size_t)(block_capacity(block_of(record)) - offsetof(struct record, name));
+    memset(record->name, 'x', room);
+    assert_true(dmheap_ctx_owner_of(NULL, ptr, name));
+    assert_int_equal(strlen(name), room < 63 ? room : 63);
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    *live_word(test_heap.ctx, 0) |= 1;
+    unsigned again = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &again));
+    assert_int_equal(again, count);
+    arenas_verify();
+}
+
+static bool free_all(const struct dmheap_block_info* info, void* context)
+{
+    const void** last = context;
+    assert_true((uintptr_t)info->ptr > (uintptr_t)*last);
+    *last = info->ptr;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        dmheap_free(slot[i], false);
+        slot[i] = NULL;
+    }
+    return true;
+}
+
+static void what_was_visited_is_not_visited_again_as_free_memory(void** state)
+{
+    (void)state;
+    random_begin();
+    for (unsigned round = 0; round < 20; round++) {
+        fragment(16 * KIB, 8);
+        const void* last = NULL;
+        assert_true(dmheap_ctx_walk(NULL, free_all, &last));
+        arenas_release();
+    }
+}
+
+static void free_memory_with_broken_links_is_still_there(void** state)
+{
+    (void)state;
+    heap_open(64 * KIB, 8);
+    void* hole = dmheap_malloc(30000, NULL);
+    assert_non_null(dmheap_malloc(10, NULL));
+    dmheap_free(hole, false);
+    memset(hole, 0x55, 2 * WORD);
+    struct dmheap_stats stats;
+    size_t sum = 0;
+    assert_true(dmheap_ctx_get_stats(NULL, &stats));
+    assert_true(dmheap_ctx_walk(NULL, add_sizes, &sum));
+    assert_int_equal(sum, stats.size);
+    assert_int_equal(stats.size, test_heap.ctx->end - test_heap.ctx->first);
+    assert_true(stats.largest_free >= 30000);
+}
+
+/* From the port's lock, after so many holds: as another thread does. */
+static void end_heap_after(void* context)
+{
+    unsigned* left = context;
+    if (*left != 0 && --*left == 0) {
+        assert_true(dmheap_ctx_deinit(NULL));
+    }
+}
+
+static void figures_that_could_not_be_finished_are_zero(void** state)
+{
+    (void)state;
+    random_begin();
+    fragment(16 * KIB, 8);
+    struct dmheap_module_stats stats = {1, 1};
+    unsigned left = 12;
+    test_port_on_unlock(end_heap_after, &left);
+    assert_false(dmheap_ctx_get_module_stats(NULL, "app", &stats));
+    test_port_on_unlock(NULL, NULL);
+    assert_int_equal(stats.bytes + stats.blocks, 0);
+}
+
 /* ---- figures ---------------------------------------------------------------------------- */
 
 /* The largest piece that freeing one of a client's blocks would leave. */
@@ -441,6 +528,10 @@ int main(int argc, char** argv)
         heap_case(blocks_that_stay_are_visited_once_whatever_comes_and_goes),
         heap_case(a_step_of_the_walk_is_short),
         heap_case(a_long_piece_of_free_memory_is_visited),
+        heap_case(a_damaged_name_or_map_leads_nowhere),
+        heap_case(what_was_visited_is_not_visited_again_as_free_memory),
+        heap_case(free_memory_with_broken_links_is_still_there),
+        heap_case(figures_that_could_not_be_finished_are_zero),
         heap_case(the_figures_are_those_of_the_heap),
         heap_case(the_splitter_splits_the_largest_hole),
         heap_case(the_largest_allocation_is_served_and_no_larger_one),
