@@ -344,18 +344,6 @@ static inline enum dmheap_verdict module_finish_clear(struct dmheap_ctx* ctx,
 
 /* ---- handles -------------------------------------------------------------------- */
 
-/* The record of a name, made known if it is not; or NULL, and *verdict says why. */
-static inline struct record* module_open(struct dmheap_ctx* ctx, const char* text,
-                                         enum dmheap_verdict* verdict)
-{
-    struct record* record = record_find(ctx, text);
-    if (record == NULL) {
-        *verdict = VERDICT_NO_MEMORY;
-        record = record_create(ctx, text, verdict);
-    }
-    return record;
-}
-
 /* The short path for a handle, at the default alignment. */
 static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, size_t size,
                                                         uint32_t id, uint32_t serial)
@@ -370,6 +358,12 @@ static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, 
 }
 
 /* ---- questions ------------------------------------------------------------------ */
+
+/* Is anything live at `ptr`, which may be any address? */
+static inline bool module_has(const struct dmheap_ctx* ctx, const void* ptr)
+{
+    return live_is(ctx, ptr);
+}
 
 /* Is there a client's live block at `ptr`, as far as its owner and its size tell? */
 static inline enum dmheap_verdict module_check(const struct dmheap_ctx* ctx, const void* ptr)
@@ -418,7 +412,11 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     struct record* old_record = record_of(ctx, block_owner(block));
     struct record* record = NULL;
     if (!record_is_nobody(text)) {
-        record = module_open(ctx, text, &verdict);
+        verdict = VERDICT_NO_MEMORY;
+        record = record_find(ctx, text);
+        if (record == NULL) {
+            record = record_create(ctx, text, &verdict);
+        }
         if (record == NULL) {
             return verdict;
         }

@@ -50,7 +50,19 @@ static DMHEAP_NOINLINE struct dmheap_ctx* find_heap(struct dmheap_ctx* asked)
     return registry_find(asked);
 }
 
-/* The same for a short path, which tries no other one: mostly it is the first by default. */
+/* The heap where something is live at `ptr`, any address; else the last that a call is about. */
+static struct dmheap_ctx* find_heap_of(struct dmheap_ctx* asked, const void* ptr)
+{
+    struct dmheap_ctx* heap = find_heap(asked);
+    struct dmheap_ctx* next = registry_next(asked, heap);
+    while (next != NULL && !module_has(heap, ptr)) {
+        heap = next;
+        next = registry_next(asked, heap);
+    }
+    return heap;
+}
+
+/* find_heap for a short path, which tries no other one: mostly it is the first by default. */
 static inline struct dmheap_ctx* find_quickly(struct dmheap_ctx* asked)
 {
     return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? root.heap : find_heap(asked);
@@ -74,13 +86,12 @@ static enum dmheap_verdict settle_next(struct dmheap_ctx* heap, enum dmheap_verd
     return before == VERDICT_DAMAGED ? VERDICT_DAMAGED : verdict;
 }
 
-/* Release the lock and report what was done to a heap itself; was it done? */
-static bool unlock_and_report(enum dmheap_verdict verdict, const char* request,
-                              const struct dmheap_ctx* ctx)
+/* Release the lock and report what was asked of a pointer, or of a context; was it done? */
+static bool unlock_and_report(enum dmheap_verdict verdict, const char* request, const void* ptr)
 {
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
-        report_pointer(verdict, request, ctx);
+        report_pointer(verdict, request, ptr);
     }
     return verdict == VERDICT_OK;
 }
@@ -214,17 +225,14 @@ struct dmheap_ctx* dmheap_ctx_find(const char* name)
 
 /* ---- the twins of the nine ---------------------------------------------------------- */
 
-/* The record of a name in the first heap that has one, *heap; or NULL. */
-static struct record* find_module(struct dmheap_ctx* asked, const char* module_name,
-                                  struct dmheap_ctx** heap)
+/* The record of a name in the first heap that has one, or NULL. */
+static struct record* find_module(struct dmheap_ctx* asked, const char* module_name)
 {
-    struct record* record;
-    struct dmheap_ctx* next = find_heap(asked);
-    do {
-        *heap = next;
-        record = record_find(*heap, module_name);
-        next = registry_next(asked, *heap);
-    } while (record == NULL && next != NULL);
+    struct record* record = NULL;
+    for (struct dmheap_ctx* heap = find_heap(asked); record == NULL && heap != NULL;
+         heap = registry_next(asked, heap)) {
+        record = record_find(heap, module_name);
+    }
     return record;
 }
 
@@ -247,9 +255,8 @@ static struct record* make_module(struct dmheap_ctx* asked, const char* module_n
 
 static bool register_several(struct dmheap_ctx* asked, const char* module_name)
 {
-    struct dmheap_ctx* heap;
     enum dmheap_verdict verdict = VERDICT_OK;
-    const bool is_known = find_module(asked, module_name, &heap) != NULL;
+    const bool is_known = find_module(asked, module_name) != NULL;
     const bool is_new = !is_known && make_module(asked, module_name, &verdict) != NULL;
     dmheap_port_unlock();
     return report_registration(verdict, is_known, is_new, module_name);
@@ -373,15 +380,8 @@ static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, 
 
 static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
 {
-    enum dmheap_verdict outcome;
-    struct dmheap_ctx* heap;
-    struct dmheap_ctx* next = find_heap(asked);
-    do {
-        heap = next;
-        outcome = module_resize(heap, ptr, size);
-        next = registry_next(asked, heap);
-    } while (outcome == VERDICT_BAD_POINTER && next != NULL);
-    return move_several(heap, outcome, ptr, 1, size);
+    struct dmheap_ctx* heap = find_heap_of(asked, ptr);
+    return move_several(heap, module_resize(heap, ptr, size), ptr, 1, size);
 }
 
 void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const char* module_name)
@@ -392,13 +392,7 @@ void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const c
 
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* next = find_heap(asked);
-    do {
-        struct dmheap_ctx* const heap = next;
-        verdict = module_free(heap, ptr);
-        next = registry_next(asked, heap);
-    } while (verdict == VERDICT_BAD_POINTER && next != NULL);
+    const enum dmheap_verdict verdict = module_free(find_heap_of(asked, ptr), ptr);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
@@ -426,10 +420,9 @@ bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
     enum dmheap_verdict verdict = VERDICT_BAD_NAME;
     struct dmheap_module found = {0, 0};
     if (!record_is_nobody(module_name)) {
-        struct dmheap_ctx* heap;
         verdict = VERDICT_OK;
         dmheap_port_lock();
-        const struct record* record = find_module(ctx, module_name, &heap);
+        const struct record* record = find_module(ctx, module_name);
         if (record == NULL) {
             record = make_module(ctx, module_name, &verdict);
         }
@@ -545,29 +538,16 @@ void* dmheap_ctx_aligned_realloc(struct dmheap_ctx* ctx, void* ptr, size_t align
     if (ptr == NULL || !bits_is_power_of_two(alignment)) { /* that is reported there, too */
         return dmheap_ctx_aligned_alloc(ctx, alignment, size, module_name);
     }
-    enum dmheap_verdict outcome;
-    struct dmheap_ctx* heap;
     dmheap_port_lock();
-    struct dmheap_ctx* next = find_heap(ctx);
-    do {
-        heap = next;
-        outcome = module_realign(heap, ptr, alignment, size);
-        next = registry_next(ctx, heap);
-    } while (outcome == VERDICT_BAD_POINTER && next != NULL);
-    return move_several(heap, outcome, ptr, alignment, size);
+    struct dmheap_ctx* heap = find_heap_of(ctx, ptr);
+    return move_several(heap, module_realign(heap, ptr, alignment, size), ptr, alignment, size);
 }
 
 size_t dmheap_ctx_usable_size(struct dmheap_ctx* ctx, const void* ptr)
 {
     size_t size = 0;
-    enum dmheap_verdict verdict;
     dmheap_port_lock();
-    struct dmheap_ctx* next = find_heap(ctx);
-    do {
-        struct dmheap_ctx* const heap = next;
-        verdict = module_usable_size(heap, ptr, &size);
-        next = registry_next(ctx, heap);
-    } while (verdict == VERDICT_BAD_POINTER && next != NULL);
+    const enum dmheap_verdict verdict = module_usable_size(find_heap_of(ctx, ptr), ptr, &size);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "size", ptr);
@@ -578,32 +558,16 @@ size_t dmheap_ctx_usable_size(struct dmheap_ctx* ctx, const void* ptr)
 bool dmheap_ctx_owner_of(struct dmheap_ctx* ctx, const void* ptr,
                          char module_name[DMHEAP_NAME_BYTES])
 {
-    enum dmheap_verdict verdict;
     module_name[0] = '\0';
     dmheap_port_lock();
-    struct dmheap_ctx* next = find_heap(ctx);
-    do {
-        struct dmheap_ctx* const heap = next;
-        verdict = module_owner_of(heap, ptr, module_name);
-        next = registry_next(ctx, heap);
-    } while (verdict == VERDICT_BAD_POINTER && next != NULL);
-    dmheap_port_unlock();
-    if (verdict != VERDICT_OK) {
-        report_pointer(verdict, "owner", ptr);
-    }
-    return verdict == VERDICT_OK;
+    return unlock_and_report(module_owner_of(find_heap_of(ctx, ptr), ptr, module_name), "owner",
+                             ptr);
 }
 
 static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name)
 {
-    enum dmheap_verdict outcome;
-    struct dmheap_ctx* heap;
-    struct dmheap_ctx* next = find_heap(asked);
-    do {
-        heap = next;
-        outcome = module_retag(heap, ptr, module_name);
-        next = registry_next(asked, heap);
-    } while (outcome == VERDICT_BAD_POINTER && next != NULL);
+    struct dmheap_ctx* heap = find_heap_of(asked, ptr);
+    const enum dmheap_verdict outcome = module_retag(heap, ptr, module_name);
     const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
@@ -756,24 +720,23 @@ bool dmheap_ctx_walk(struct dmheap_ctx* ctx, dmheap_visitor visitor, void* conte
 /* What is counted on a walk, and what is still needed of the block before. */
 struct measure {
     struct dmheap_stats* stats;
-    size_t front;                        /* free memory right in front, 0: none */
-    const struct dmheap_block_info* may; /* the client's block right in front, NULL: none ... */
-    struct sight last;                   /* ... which is this one ... */
-    size_t before;                       /* ... and the free memory in front of that */
+    size_t front;      /* free memory right in front, 0: none */
+    struct sight last; /* the client's block right in front; its ptr is NULL: none ... */
+    size_t before;     /* ... and the free memory in front of that */
 };
 
 /* The hole that the block right in front would leave, with so much free memory behind it. */
 static void measure_hole(struct measure* measure, size_t behind)
 {
     struct dmheap_stats* stats = measure->stats;
-    const struct dmheap_block_info* block = measure->may;
-    measure->may = NULL;
-    const size_t hole = block != NULL ? measure->before + block->size + behind : 0;
+    struct dmheap_block_info* block = &measure->last.info;
+    const size_t hole = block->ptr != NULL ? measure->before + block->size + behind : 0;
     if (hole > stats->largest_hole && hole <= stats->size) {
         stats->largest_hole = hole;
         stats->splitter = block->ptr;
         memcpy(stats->splitter_owner, measure->last.name, sizeof(stats->splitter_owner));
     }
+    block->ptr = NULL;
 }
 
 static bool measure_block(const struct dmheap_block_info* block, void* context)
@@ -794,7 +757,6 @@ static bool measure_block(const struct dmheap_block_info* block, void* context)
         measure->last.info = *block;
         memcpy(measure->last.name, block->module_name, strlen(block->module_name) + 1);
         measure->before = measure->front;
-        measure->may = &measure->last.info;
     }
     measure->front = is_free ? block->size : 0;
     return true;

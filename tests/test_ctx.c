@@ -53,6 +53,14 @@ static bool is_in(const void* ptr, const struct dmheap_ctx* ctx)
     return (uintptr_t)ptr - (uintptr_t)ctx < (uintptr_t)ctx->end;
 }
 
+/* Leave no room in a heap. */
+static void fill_up(struct dmheap_ctx* ctx)
+{
+    while (dmheap_ctx_malloc(ctx, 0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+}
+
 static bool is_empty(struct dmheap_ctx* ctx)
 {
     verify(ctx);
@@ -608,9 +616,7 @@ static void a_module_is_registered_in_the_first_heap_that_has_room(void** state)
     struct dmheap_ctx* second = make_default(2 * KIB);
     void* last = dmheap_ctx_malloc(first, 100, NULL);
     void* next_to_last = dmheap_ctx_malloc(first, 100, NULL);
-    while (dmheap_ctx_malloc(first, 0, NULL) != NULL) {
-    }
-    test_port_forget_lines();
+    fill_up(first);
     assert_true(dmheap_register_module("app"));
     expect_info_of("dmheap: Module app registered successfully.\n");
     assert_true(dmheap_register_module("app")); /* known to the second, whatever the first has */
@@ -1116,9 +1122,7 @@ static void a_module_is_renamed_in_all_heaps_or_in_none(void** state)
     assert_true(dmheap_ctx_rename_module(NULL, "application", "application"));
     assert_true(Dmod_RenameTag("application", "app"));
     expect_silence();
-    while (dmheap_ctx_malloc(heap[2], 0, NULL) != NULL) {
-    }
-    test_port_forget_lines();
+    fill_up(heap[2]);
     assert_false(
         dmheap_ctx_rename_module(NULL, "app", long_name(63, 'x'))); /* no room in the last */
     expect_error();
@@ -1139,9 +1143,7 @@ static void damage_in_one_of_several_heaps_is_told(void** state)
         struct dmheap_ctx* other = make_default(4 * KIB);
         struct dmheap_module module;
         char* hole = dmheap_ctx_malloc(damaged, 1000, NULL);
-        while (dmheap_ctx_malloc(damaged, 0, NULL) != NULL) {
-        }
-        test_port_forget_lines();
+        fill_up(damaged);
         dmheap_ctx_free(damaged, hole, false);
         block_of(hole)->header += DMHEAP_WORD_BYTES;
         switch (call) {
@@ -1255,9 +1257,7 @@ static void a_handle_is_of_the_heap_that_has_its_module(void** state)
     struct dmheap_ctx* first = make_default(2 * KIB);
     struct dmheap_ctx* second = make_default(4 * KIB);
     void* ptr = dmheap_ctx_malloc(first, 600, NULL);
-    while (dmheap_ctx_malloc(first, 0, NULL) != NULL) {
-    }
-    test_port_forget_lines();
+    fill_up(first);
     struct dmheap_module app;
     assert_true(dmheap_ctx_open_module(NULL, "app", &app));
     dmheap_free(ptr, false);
