@@ -51,9 +51,10 @@ struct record {
 };
 
 struct record_group {
-    record_id used;     /* ids in use */
-    record_id spare;    /* the first free slot; as many as there are slots: none */
-    dmheap_word slot[]; /* one per id; behind them two buckets for three ids */
+    record_id used;      /* ids in use */
+    record_id spare;     /* the first free slot; as many as there are slots: none */
+    record_id unused[2]; /* what padding is on most targets: an image is the same everywhere */
+    dmheap_word slot[];  /* one per id; behind them two buckets for three ids */
 };
 
 /* A name, measured and hashed in one pass. */

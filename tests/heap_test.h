@@ -25,6 +25,7 @@
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wstringop-overread" /* taken for certain where it may be NULL */
 #endif
+#include "dmheap_module.h"
 #include "dmheap_check.h"
 #include "dmheap_walk.h"
 #pragma GCC diagnostic pop
@@ -204,10 +205,22 @@ static inline void heap_open(size_t size, size_t alignment)
     expect_info();
 }
 
-/* Prove the whole heap and that nothing was written outside. */
-static inline struct heap_census heap_verify_at(const char* file, int line)
+/* NULL if the heap at `ctx` is sound and no call is under way; else what is wrong. */
+static inline const char* heap_check(const struct dmheap_ctx* ctx, struct image_census* census)
 {
-    struct heap_census census;
+    struct check check;
+    const bool is_sound = check_heap(&check, ctx);
+    *census = check.census;
+    if (!is_sound) {
+        return check_text(check.fault);
+    }
+    return census->moving == 0 ? NULL : "a block of the heap's own is neither record nor group";
+}
+
+/* Prove the whole heap and that nothing was written outside. */
+static inline struct image_census heap_verify_at(const char* file, int line)
+{
+    struct image_census census;
     const char* fault = heap_check(test_heap.ctx, &census);
     if (fault != NULL) {
         print_error("%s\n", fault);
@@ -221,7 +234,7 @@ static inline struct heap_census heap_verify_at(const char* file, int line)
 
 static inline bool heap_is_empty(void)
 {
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     return census.live_blocks == 0 && census.free_blocks == 0 &&
            test_heap.ctx->top == test_heap.ctx->first;
 }
@@ -244,7 +257,7 @@ static inline size_t heap_largest_free(void)
 /* Blocks that clients hold. */
 static inline size_t heap_client_blocks(void)
 {
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     return census.live_blocks - census.own_blocks;
 }
 

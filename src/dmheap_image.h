@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The image: a heap read as bytes - in its place or as a copy, of this target or of another one.
+ *
+ * Knows: the formats that a heap can have, by how it was built and for what, and where in each of
+ * them everything is. Does not know: pointers into a heap, locks, what is right.
+ * Always holds: nothing outside of the bytes is read, whatever they say: there 0 is read instead.
+ * Where blocks begin and end is told by a plan, which is laid out as heap_lay_out does and compared
+ * with the context: so the rest can be read where a field or two of it were written over.
+ * Cost: some ten instructions a word, for it is put together of bytes.
+ *
+ * A heap that is to be found in an image needs no mark: of nine fields of its context six follow
+ * from the other three.
+ */
+#ifndef DMHEAP_IMAGE_H
+#define DMHEAP_IMAGE_H
+
+#include "dmheap_index.h"
+
+#include "dmheap_ctx.h"
+
+/* ---- formats ------------------------------------------------------------------- */
+
+/*
+ * An offset or a size in an image, and an address on its target. Formats with 8-byte headers can be
+ * read by builds with such headers, and by those for 64 bits.
+ */
+#if DMHEAP_HEADER_BYTES == 8 || UINTPTR_MAX > 0xFFFFFFFFU
+typedef uint64_t image_word;
+#else
+typedef uint32_t image_word;
+#endif
+
+struct image_format {
+    unsigned word;      /* bytes of a header, a link, an offset: DMHEAP_HEADER_BYTES */
+    unsigned address;   /* bytes of an address, and of a word of the live map */
+    bool is_big_endian; /* the order of bytes */
+    bool has_long_map;  /* DMHEAP_AVOID_BRANCHES */
+};
+
+#define IMAGE_FORMATS 16U /* a bit for each setting */
+
+static inline struct image_format image_format_of(unsigned number)
+{
+    const struct image_format format = {(number & 1) != 0 ? 8U : 4U, (number & 2) != 0 ? 8U : 4U,
+                                        (number & 4) != 0, (number & 8) != 0};
+    return format;
+}
+
+static inline bool image_is_same_format(const struct image_format* a, const struct image_format* b)
+{
+    return a->word == b->word && a->address == b->address && a->is_big_endian == b->is_big_endian &&
+           a->has_long_map == b->has_long_map;
+}
+
+/* That of the heaps of this build. */
+static inline struct image_format image_native_format(void)
+{
+    const uint16_t one = 1;
+    const struct image_format format = {(unsigned)sizeof(dmheap_word), (unsigned)sizeof(uintptr_t),
+                                        *(const uint8_t*)&one == 0, DMHEAP_AVOID_BRANCHES != 0};
+    return format;
+}
+
+/* The fields that the context begins with, a word each. */
+enum image_field {
+    IMAGE_SIZE_MASK,
+    IMAGE_REQUEST_LIMIT,
+    IMAGE_NONE_PREV,
+    IMAGE_ROUND,
+    IMAGE_GRANULE_SHIFT,
+    IMAGE_GRANULES,
+    IMAGE_LIVE,
+    IMAGE_FIRST,
+    IMAGE_TOP,
+    IMAGE_END,
+    IMAGE_ALIGNMENT,
+    IMAGE_GROUP
+};
+
+/* The others: bytes from the context, by the bytes of a word. */
+#define IMAGE_GROUPS(word)      ((word) == 4 ? 3U : 5U)
+#define IMAGE_INDEX_ROWS(word)  ((word) == 4 ? 6U : 14U)
+#define IMAGE_HINTS             4U
+#define IMAGE_HINT_MODULE(word) ((word) * ((unsigned)IMAGE_GROUP + IMAGE_GROUPS(word)))
+#define IMAGE_HINT_ID(word)     (IMAGE_HINT_MODULE(word) + (word))
+#define IMAGE_SERIAL(word)      (IMAGE_HINT_MODULE(word) + 2 * (word))
+#define IMAGE_SUSPECT(word)     (IMAGE_HINT_MODULE(word) + 3 * (word))
+#define IMAGE_ROWS(word)        (IMAGE_SUSPECT(word) + 4) /* `damage` is in between */
+#define IMAGE_ROW(word)         (IMAGE_ROWS(word) + 4)
+#define IMAGE_HINT(word)        (IMAGE_ROW(word) + 4 * IMAGE_INDEX_ROWS(word))
+#define IMAGE_HINT_BYTES(word)  ((word) + 8) /* a module, an id, a name */
+#define IMAGE_BIN(word)         (IMAGE_HINT(word) + IMAGE_HINTS * IMAGE_HINT_BYTES(word))
+
+#define IMAGE_IS_FIELD(number, field)                                \
+    DMHEAP_STATIC_ASSERT((unsigned)(number) * sizeof(dmheap_word) == \
+                             offsetof(struct dmheap_ctx, field),     \
+                         image_has_##field)
+#define IMAGE_IS_AT(macro, field)                                                          \
+    DMHEAP_STATIC_ASSERT(macro(sizeof(dmheap_word)) == offsetof(struct dmheap_ctx, field), \
+                         image_has_##field)
+
+IMAGE_IS_FIELD(IMAGE_SIZE_MASK, size_mask);
+IMAGE_IS_FIELD(IMAGE_REQUEST_LIMIT, request_limit);
+IMAGE_IS_FIELD(IMAGE_NONE_PREV, none_prev);
+IMAGE_IS_FIELD(IMAGE_ROUND, round);
+IMAGE_IS_FIELD(IMAGE_GRANULE_SHIFT, granule_shift);
+IMAGE_IS_FIELD(IMAGE_GRANULES, granules);
+IMAGE_IS_FIELD(IMAGE_LIVE, live);
+IMAGE_IS_FIELD(IMAGE_FIRST, first);
+IMAGE_IS_FIELD(IMAGE_TOP, top);
+IMAGE_IS_FIELD(IMAGE_END, end);
+IMAGE_IS_FIELD(IMAGE_ALIGNMENT, alignment);
+IMAGE_IS_FIELD(IMAGE_GROUP, group);
+IMAGE_IS_AT(IMAGE_HINT_MODULE, hint_module);
+IMAGE_IS_AT(IMAGE_HINT_ID, hint_id);
+IMAGE_IS_AT(IMAGE_SERIAL, serial);
+IMAGE_IS_AT(IMAGE_SUSPECT, suspect);
+IMAGE_IS_AT(IMAGE_ROWS, rows);
+IMAGE_IS_AT(IMAGE_ROW, row);
+IMAGE_IS_AT(IMAGE_HINT, hint);
+IMAGE_IS_AT(IMAGE_BIN, bin);
+DMHEAP_STATIC_ASSERT(IMAGE_GROUPS(DMHEAP_HEADER_BYTES) == DMHEAP_MODULE_GROUPS &&
+                         IMAGE_INDEX_ROWS(DMHEAP_HEADER_BYTES) == DMHEAP_INDEX_ROWS &&
+                         IMAGE_HINTS == DMHEAP_HINTS &&
+                         IMAGE_HINT_BYTES(sizeof(dmheap_word)) == sizeof(struct dmheap_hint),
+                     an_image_has_as_many_of_each);
+
+/* A module's record, and a group of them: bytes from the payload. dmheap_proof.h asserts them. */
+#define IMAGE_ID_BYTES(word)      ((word) / 4)
+#define IMAGE_RECORD_SERIAL(word) (word)
+#define IMAGE_RECORD_ID(word)     ((word) + 4)
+#define IMAGE_RECORD_NEXT(word)   (IMAGE_RECORD_ID(word) + IMAGE_ID_BYTES(word))
+#define IMAGE_RECORD_NAME(word)   (IMAGE_RECORD_NEXT(word) + IMAGE_ID_BYTES(word))
+#define IMAGE_GROUP_SPARE(word)   IMAGE_ID_BYTES(word)
+#define IMAGE_GROUP_SLOT(word)    (word)
+
+/* ---- bytes --------------------------------------------------------------------- */
+
+struct image {
+    const uint8_t* bytes; /* the first is the context's */
+    size_t size;
+    struct image_format format;
+    image_word address;           /* of the context on the target, as far as ... */
+    image_word known;             /* ... the bits of it are known that are set here */
+    image_word plan[IMAGE_GROUP]; /* the context as it has to be, but for none_prev */
+};
+
+static inline image_word image_read(const struct image* image, image_word offset, unsigned bytes)
+{
+    image_word value = 0;
+    if (offset > image->size || bytes > image->size - offset) {
+        return 0;
+    }
+    const uint8_t* at = image->bytes + offset;
+    for (unsigned i = 0; i < bytes; i++) {
+        value = value << 8 | at[image->format.is_big_endian ? i : bytes - 1 - i];
+    }
+    return value;
+}
+
+static inline image_word image_read_word(const struct image* image, image_word offset)
+{
+    return image_read(image, offset, image->format.word);
+}
+
+static inline image_word image_field(const struct image* image, enum image_field field)
+{
+    return image_read_word(image, (image_word)image->format.word * (unsigned)field);
+}
+
+/* ---- the plan ------------------------------------------------------------------ */
+
+static inline image_word image_round_up(image_word value, image_word step)
+{
+    return (value + (step - 1)) & ~(step - 1);
+}
+
+static inline image_word image_granule(const struct image* image)
+{
+    return (image_word)1 << (unsigned)image->plan[IMAGE_GRANULE_SHIFT];
+}
+
+static inline image_word image_min_bytes(const struct image* image)
+{
+    return (image_word)image->format.word * 4;
+}
+
+static inline unsigned image_owner_shift(const struct image_format* format)
+{
+    return format->word == 4 ? 24 : 52;
+}
+
+/* As BLOCK_SIZE_MASK: the bits of a header that may be a size. */
+static inline image_word image_size_mask(const struct image_format* format)
+{
+    const unsigned owner_shift = image_owner_shift(format);
+    const unsigned address_bits = format->address * 8 - 1;
+    const unsigned bits = owner_shift < address_bits ? owner_shift : address_bits;
+    return (((image_word)1 << bits) - 1) & ~(image_word)(format->word - 1);
+}
+
+/* As live_map_bytes. */
+static inline image_word image_map_bytes(const struct image_format* format, image_word granules)
+{
+    const image_word bits = (image_word)format->address * 8;
+    const image_word further = format->has_long_map ? bits - 1 : 0;
+    return ((granules + further) / bits + 1) * format->address;
+}
+
+static inline image_word image_classes(const struct image* image)
+{
+    return (image_word)index_class_of((uintptr_t)image->plan[IMAGE_GRANULES]) + 1;
+}
+
+/* Is there such a heap at all? Beyond that, sums would leave the range of a word. */
+static inline bool image_may_be(const struct image_format* format, unsigned shift,
+                                image_word granules, image_word alignment)
+{
+    const image_word granule = (image_word)1 << shift;
+    const image_word most = image_size_mask(format) * 2;
+    const bool is_power = alignment != 0 && (alignment & (alignment - 1)) == 0;
+    return granule >= format->word && granule >= format->address && granule <= DMHEAP_GRANULE_MAX &&
+           granules != 0 && granules <= most >> shift && is_power &&
+           (alignment == granule || (alignment > granule && granule == 16));
+}
+
+/* As heap_lay_out, by what all follows from. False: no heap can be so. */
+static inline bool image_lay_out(struct image* image, unsigned shift, image_word granules,
+                                 image_word alignment)
+{
+    const struct image_format* format = &image->format;
+    if (!image_may_be(format, shift, granules, alignment)) {
+        return false;
+    }
+    image_word* plan = image->plan;
+    const image_word granule = (image_word)1 << shift;
+    plan[IMAGE_GRANULE_SHIFT] = shift;
+    plan[IMAGE_GRANULES] = granules;
+    plan[IMAGE_ALIGNMENT] = alignment;
+    plan[IMAGE_SIZE_MASK] = image_size_mask(format) & (0 - granule);
+    plan[IMAGE_ROUND] = format->word + granule - 1;
+    plan[IMAGE_END] = (granules << shift) - format->word;
+    plan[IMAGE_LIVE] = image_round_up(IMAGE_BIN(format->word) + image_classes(image) * format->word,
+                                      format->address);
+    plan[IMAGE_FIRST] =
+        image_round_up(plan[IMAGE_LIVE] + image_map_bytes(format, granules) + format->word,
+                       granule) -
+        format->word;
+    const image_word room = plan[IMAGE_END] - plan[IMAGE_FIRST];
+    plan[IMAGE_REQUEST_LIMIT] = alignment == granule ? room - format->word + 1 : 0;
+    return plan[IMAGE_FIRST] < plan[IMAGE_END] && room >= image_min_bytes(image) &&
+           room <= image_size_mask(format) && alignment < plan[IMAGE_END];
+}
+
+/* Does that field follow from the plan? */
+static inline bool image_is_planned(enum image_field field)
+{
+    return field != IMAGE_NONE_PREV && field != IMAGE_TOP;
+}
+
+#define IMAGE_PLANNED 9U /* so many do ... */
+#define IMAGE_ENOUGH  7U /* ... and so many of them tell a heap from anything else */
+
+/* How many fields of the context are as planned. */
+static inline unsigned image_agreement(const struct image* image)
+{
+    unsigned agreeing = 0;
+    for (unsigned i = 0; i < IMAGE_GROUP; i++) {
+        const enum image_field field = (enum image_field)i;
+        agreeing += image_is_planned(field) && image_field(image, field) == image->plan[field];
+    }
+    return agreeing;
+}
+
+/* Where the untouched end begins, or the heap's end where that is not right. */
+static inline image_word image_find_top(const struct image* image)
+{
+    const image_word top = image_field(image, IMAGE_TOP);
+    const bool is_right = top >= image->plan[IMAGE_FIRST] && top <= image->plan[IMAGE_END] &&
+                          (top + image->format.word) % image_granule(image) == 0;
+    return is_right ? top : image->plan[IMAGE_END];
+}
+
+/*
+ * Lay the plan out by what the context says, or might have said: its granules are also told by its
+ * end, and its alignment mostly by its granule. The best agreement, with its plan; 0: none.
+ */
+static inline unsigned image_open(struct image* image)
+{
+    struct image best = *image;
+    unsigned most = 0;
+    const image_word end = image_field(image, IMAGE_END) + image->format.word;
+    for (unsigned i = 0; i < 12 && most < IMAGE_PLANNED; i++) {
+        const unsigned shift = 2 + i % 3;
+        const image_word granules = i % 6 < 3 ? image_field(image, IMAGE_GRANULES) : end >> shift;
+        const image_word alignment =
+            i < 6 ? image_field(image, IMAGE_ALIGNMENT) : (image_word)1 << shift;
+        if (image_lay_out(image, shift, granules, alignment)) {
+            const unsigned agreeing = image_agreement(image);
+            if (agreeing > most) {
+                most = agreeing;
+                best = *image;
+            }
+        }
+    }
+    *image = best;
+    image->plan[IMAGE_TOP] = image_find_top(image);
+    image->known |= image_granule(image) - 1;
+    return most;
+}
+
+/* Might a context begin there, as `least` of its three most telling fields go? */
+static inline bool image_may_begin(const struct image* image, unsigned least)
+{
+    const image_word mask = image_size_mask(&image->format);
+    const image_word size_mask = image_field(image, IMAGE_SIZE_MASK);
+    const image_word round = image_field(image, IMAGE_ROUND) - image->format.word + 1;
+    const image_word granule_shift = image_field(image, IMAGE_GRANULE_SHIFT);
+    for (unsigned shift = 2; shift <= 4; shift++) {
+        const image_word granule = (image_word)1 << shift;
+        const unsigned telling = (granule_shift == shift ? 1U : 0U) + (round == granule ? 1U : 0U) +
+                                 (size_mask == (mask & (0 - granule)) ? 1U : 0U);
+        if (telling >= least) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the live map -------------------------------------------------------------- */
+
+/* Eight bits of the map, the first of them for granule 8 * number. */
+static inline unsigned image_map_byte(const struct image* image, image_word number)
+{
+    const image_word within = image->format.is_big_endian ? image->format.address - 1 : 0;
+    return (unsigned)image_read(image, image->plan[IMAGE_LIVE] + (number ^ within), 1);
+}
+
+/* How many granules have their bits inside the bytes, the live map's end disregarded. */
+static inline image_word image_mapped(const struct image* image)
+{
+    const image_word live = image->plan[IMAGE_LIVE];
+    return image->size > live ? (image_word)(image->size - live) * 8 : 0;
+}
+
+/* The first live payload from granule `index` on and before `limit`; `limit`: none. */
+static inline image_word image_next_live(const struct image* image, image_word index,
+                                         image_word limit)
+{
+    const image_word mapped = image_mapped(image);
+    while (index < limit && index < mapped) {
+        const unsigned bits = image_map_byte(image, index / 8) >> (index % 8);
+        if (bits != 0) {
+            index += bits_lowest(bits);
+            return index < limit ? index : limit;
+        }
+        index = (index | 7) + 1;
+    }
+    return limit;
+}
+
+/* The granule behind the last live payload before granule `index`; 0: none. */
+static inline image_word image_after_last_live(const struct image* image, image_word index)
+{
+    const image_word mapped = image_mapped(image);
+    index = index < mapped ? index : mapped;
+    while (index != 0) {
+        const image_word number = (index - 1) / 8;
+        const unsigned below = (1U << ((index - 1) % 8 + 1)) - 1;
+        const unsigned bits = image_map_byte(image, number) & below;
+        if (bits != 0) {
+            return number * 8 + bits_highest_32(bits) + 1;
+        }
+        index = number * 8;
+    }
+    return 0;
+}
+
+static inline bool image_is_live(const struct image* image, image_word payload)
+{
+    const image_word index = payload >> (unsigned)image->plan[IMAGE_GRANULE_SHIFT];
+    return payload % image_granule(image) == 0 && index < image->plan[IMAGE_GRANULES] &&
+           image_next_live(image, index, index + 1) == index;
+}
+
+/* ---- blocks -------------------------------------------------------------------- */
+
+struct image_block {
+    image_word offset; /* of the header */
+    image_word header;
+    image_word size; /* by the header, whatever it says */
+    image_word owner;
+};
+
+static inline struct image_block image_block(const struct image* image, image_word offset)
+{
+    const image_word header = image_read_word(image, offset);
+    const struct image_block block = {offset, header, header & image_size_mask(&image->format),
+                                      header >> image_owner_shift(&image->format)};
+    return block;
+}
+
+/* Granule of the payload of a block. */
+static inline image_word image_index(const struct image* image, image_word offset)
+{
+    return (offset + image->format.word) >> (unsigned)image->plan[IMAGE_GRANULE_SHIFT];
+}
+
+/* The header's offset of the block whose payload is at that granule. */
+static inline image_word image_offset(const struct image* image, image_word index)
+{
+    return (index << (unsigned)image->plan[IMAGE_GRANULE_SHIFT]) - image->format.word;
+}
+
+/* Can that be an offset of a block? */
+static inline bool image_is_place(const struct image* image, image_word offset)
+{
+    return offset >= image->plan[IMAGE_FIRST] && offset < image->plan[IMAGE_TOP] &&
+           (offset + image->format.word) % image_granule(image) == 0;
+}
+
+/* Can a block at such a place be that large? */
+static inline bool image_is_size(const struct image* image, const struct image_block* block)
+{
+    return block->size >= image_min_bytes(image) && block->size % image_granule(image) == 0 &&
+           block->size <= image->plan[IMAGE_TOP] - block->offset;
+}
+
+/* Is there a free block at such a place, as header and footer tell? */
+static inline bool image_is_free(const struct image* image, const struct image_block* block)
+{
+    return block->header == block->size && image_is_size(image, block) &&
+           image_read_word(image, block->offset + block->size - image->format.word) == block->size;
+}
+
+/* Where the byte is that holds log2 of an over-aligned block's alignment. */
+static inline image_word image_alignment_byte(const struct image_block* block)
+{
+    return block->offset + block->size - 1;
+}
+
+/* ---- modules ------------------------------------------------------------------- */
+
+/* As record_group_of and so on: group g has the ids from 4^(g + 1) - 1 to 4^(g + 2) - 2. */
+static inline unsigned image_group_of(image_word id)
+{
+    return bits_highest_32((uint32_t)id + 1) / 2 - 1;
+}
+
+static inline image_word image_group_first(unsigned number)
+{
+    return ((image_word)4 << 2 * number) - 1;
+}
+
+static inline unsigned image_group_size(unsigned number)
+{
+    return 12U << 2 * number;
+}
+
+static inline unsigned image_group_buckets(unsigned number)
+{
+    return 8U << 2 * number;
+}
+
+/* The first id that no module has. */
+static inline image_word image_id_end(const struct image_format* format)
+{
+    return image_group_first(IMAGE_GROUPS(format->word));
+}
+
+/* Is there a block of the heap's own with room for `bytes` at that payload, which may be any? */
+static inline bool image_is_own(const struct image* image, image_word payload, image_word bytes)
+{
+    if (!image_is_live(image, payload) || payload < image->format.word) {
+        return false;
+    }
+    const struct image_block block = image_block(image, payload - image->format.word);
+    return block.owner == OWNER_HEAP && (block.header & BLOCK_ALIGNED) == 0 &&
+           block.size >= bytes + image->format.word;
+}
+
+static inline image_word image_group(const struct image* image, unsigned number)
+{
+    return image_field(image, (enum image_field)((unsigned)IMAGE_GROUP + number));
+}
+
+static inline image_word image_slot(const struct image* image, unsigned number, unsigned index)
+{
+    const unsigned word = image->format.word;
+    return image_read_word(image, image_group(image, number) + IMAGE_GROUP_SLOT(word) +
+                                      (image_word)index * word);
+}
+
+static inline image_word image_bucket(const struct image* image, unsigned number, unsigned index)
+{
+    const unsigned word = image->format.word;
+    return image_group(image, number) + IMAGE_GROUP_SLOT(word) +
+           (image_word)image_group_size(number) * word + (image_word)index * IMAGE_ID_BYTES(word);
+}
+
+/* Bytes of a group's payload. */
+static inline image_word image_group_bytes(const struct image* image, unsigned number)
+{
+    return image_bucket(image, number, image_group_buckets(number)) - image_group(image, number);
+}
+
+static inline image_word image_read_id(const struct image* image, image_word offset)
+{
+    return image_read(image, offset, IMAGE_ID_BYTES(image->format.word));
+}
+
+static inline image_word image_record_id(const struct image* image, image_word record)
+{
+    return image_read_id(image, record + IMAGE_RECORD_ID(image->format.word));
+}
+
+static inline image_word image_record_next(const struct image* image, image_word record)
+{
+    return image_read_id(image, record + IMAGE_RECORD_NEXT(image->format.word));
+}
+
+/* The record of an owner, a payload's offset; 0: no module has it. */
+static inline image_word image_record_of(const struct image* image, image_word id)
+{
+    if (id < OWNER_MODULES || id >= image_id_end(&image->format)) {
+        return 0;
+    }
+    const unsigned number = image_group_of(id);
+    if (image_group(image, number) == 0) {
+        return 0;
+    }
+    const image_word record = image_slot(image, number, (unsigned)(id - image_group_first(number)));
+    return image_is_own(image, record, IMAGE_RECORD_NAME(image->format.word) + 1) &&
+                   image_record_id(image, record) == id
+               ? record
+               : 0;
+}
+
+/*
+ * Copy the name in a record. False: it does not end where it should; then it is cut there. The
+ * block's size is not trusted beyond the image.
+ */
+static inline bool image_read_name(const struct image* image, image_word record,
+                                   char name[DMHEAP_NAME_BYTES])
+{
+    const image_word front = IMAGE_RECORD_NAME(image->format.word);
+    const struct image_block block = image_block(image, record - image->format.word);
+    const image_word room = block.size - image->format.word - front;
+    unsigned length = 0;
+    while (length < room && length < DMHEAP_NAME_BYTES) {
+        name[length] = (char)image_read(image, record + front + length, 1);
+        if (name[length] == '\0') {
+            return true;
+        }
+        length++;
+    }
+    name[length < DMHEAP_NAME_BYTES ? length : DMHEAP_NAME_BYTES - 1] = '\0';
+    return false;
+}
+
+/* The name of an owner; empty: nobody, the heap, a module without a name or without a record. */
+static inline void image_name_of(const struct image* image, image_word owner,
+                                 char name[DMHEAP_NAME_BYTES])
+{
+    const image_word record = image_record_of(image, owner);
+    name[0] = '\0';
+    if (record != 0) {
+        (void)image_read_name(image, record, name);
+    }
+}
+
+/* The hash of a name, as record_measure has it. */
+static inline uint32_t image_hash(const char* name)
+{
+    uint32_t hash = 2166136261U;
+    for (; *name != '\0'; name++) {
+        hash = (hash ^ (uint8_t)*name) * 16777619U;
+    }
+    return hash;
+}
+
+/* The number of the bucket in a group that a name belongs in. */
+static inline unsigned image_bucket_of(unsigned number, const char* name)
+{
+    return image_hash(name) >> (29 - 2 * number);
+}
+
+#endif
