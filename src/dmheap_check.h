@@ -17,6 +17,8 @@
 
 #include "dmheap_image.h"
 
+#include <string.h>
+
 /* Modules whose blocks are counted at a time: as many words of the stack. */
 #define CHECK_BATCH 64U
 
@@ -451,9 +453,9 @@ static inline bool check_slots(struct check* check, unsigned number, image_word*
     const unsigned word = image->format.word;
     const image_word group = image_group(image, number);
     const unsigned size = image_group_size(number);
-    unsigned i = 0;
-    for (; i < size && image_slot(image, number, i) != 0; i++) {
-        const image_word record = image_slot(image, number, i);
+    unsigned index = 0;
+    for (; index < size && image_slot(image, number, index) != 0; index++) {
+        const image_word record = image_slot(image, number, index);
         if ((record & 1) != 0) {
             *free_slots += 1;
             continue;
@@ -461,13 +463,14 @@ static inline bool check_slots(struct check* check, unsigned number, image_word*
         if (!image_is_own(image, record, IMAGE_RECORD_NAME(word) + 1) ||
             check_is_group(image, record, IMAGE_GROUPS(word))) {
             return check_fail(check, DMHEAP_FAULT_GROUP,
-                              group + IMAGE_GROUP_SLOT(word) + (image_word)i * word, group - word);
+                              group + IMAGE_GROUP_SLOT(word) + (image_word)index * word,
+                              group - word);
         }
-        if (!check_record(check, record, image_group_first(number) + i)) {
+        if (!check_record(check, record, image_group_first(number) + index)) {
             return false;
         }
     }
-    *free_slots += size - i;
+    *free_slots += size - index;
     return true;
 }
 
@@ -651,11 +654,11 @@ static inline bool check_batch(struct check* check, image_word base, struct chec
 
 static inline bool check_has_records(const struct image* image, image_word base)
 {
-    unsigned i = 0;
-    while (i < CHECK_BATCH && image_record_of(image, base + i) == 0) {
-        i++;
+    image_word id = base;
+    while (id < base + CHECK_BATCH && image_record_of(image, id) == 0) {
+        id++;
     }
-    return i < CHECK_BATCH;
+    return id < base + CHECK_BATCH;
 }
 
 static inline bool check_batches(struct check* check, struct check_tally* tally)

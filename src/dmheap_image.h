@@ -47,12 +47,6 @@ static inline struct image_format image_format_of(unsigned number)
     return format;
 }
 
-static inline bool image_is_same_format(const struct image_format* a, const struct image_format* b)
-{
-    return a->word == b->word && a->address == b->address && a->is_big_endian == b->is_big_endian &&
-           a->has_long_map == b->has_long_map;
-}
-
 /* That of the heaps of this build. */
 static inline struct image_format image_native_format(void)
 {
