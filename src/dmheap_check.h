@@ -357,8 +357,7 @@ static inline bool check_list(struct check* check, image_word size_class, image_
     for (image_word offset = image_read_word(image, link); offset != 0;
          offset = image_read_word(image, link)) {
         const image_word size = image_block(image, offset).size;
-        if (!check_is_free(image, offset) ||
-            index_class_of((uintptr_t)(size >> shift)) != size_class) {
+        if (!check_is_free(image, offset) || image_class(size >> shift) != size_class) {
             return check_fail(check, DMHEAP_FAULT_LINK, link, block);
         }
         if (image_read_word(image, offset + 2 * word) != prev) {

@@ -9,6 +9,9 @@
  * with the context: so the rest can be read where a field or two of it were written over.
  * Cost: some ten instructions a word, for it is put together of bytes.
  *
+ * It shares no function with the layers below: another caller would change how the nine functions
+ * are compiled.
+ *
  * A heap that is to be found in an image needs no mark: of nine fields of its context six follow
  * from the other three.
  */
@@ -202,9 +205,24 @@ static inline image_word image_map_bytes(const struct image_format* format, imag
     return ((granules + further) / bits + 1) * format->address;
 }
 
+/* As index_class, for so many granules, at least one. */
+static inline image_word image_class(image_word granules)
+{
+    unsigned doublings = 0;
+    if (granules < INDEX_EXACT) {
+        return granules;
+    }
+    while (granules >> doublings >= 2 * INDEX_STEPS) {
+        doublings++;
+    }
+    return (granules >> doublings) +
+           (image_word)(doublings + INDEX_STEPS_LOG2 - INDEX_EXACT_LOG2) * INDEX_STEPS +
+           INDEX_EXACT - INDEX_STEPS;
+}
+
 static inline image_word image_classes(const struct image* image)
 {
-    return (image_word)index_class_of((uintptr_t)image->plan[IMAGE_GRANULES]) + 1;
+    return image_class(image->plan[IMAGE_GRANULES]) + 1;
 }
 
 /* Is there such a heap at all? Beyond that, sums would leave the range of a word. */
@@ -342,14 +360,13 @@ static inline image_word image_mapped(const struct image* image)
 static inline image_word image_next_live(const struct image* image, image_word index,
                                          image_word limit)
 {
-    const image_word mapped = image_mapped(image);
-    while (index < limit && index < mapped) {
+    const image_word end = image_mapped(image) < limit ? image_mapped(image) : limit;
+    while (index < end) {
         const unsigned bits = image_map_byte(image, index / 8) >> (index % 8);
-        if (bits != 0) {
-            index += bits_lowest(bits);
-            return index < limit ? index : limit;
+        if ((bits & 1) != 0) {
+            return index;
         }
-        index = (index | 7) + 1;
+        index = bits != 0 ? index + 1 : (index | 7) + 1;
     }
     return limit;
 }
@@ -357,18 +374,11 @@ static inline image_word image_next_live(const struct image* image, image_word i
 /* The granule behind the last live payload before granule `index`; 0: none. */
 static inline image_word image_after_last_live(const struct image* image, image_word index)
 {
-    const image_word mapped = image_mapped(image);
-    index = index < mapped ? index : mapped;
-    while (index != 0) {
-        const image_word number = (index - 1) / 8;
-        const unsigned below = (1U << ((index - 1) % 8 + 1)) - 1;
-        const unsigned bits = image_map_byte(image, number) & below;
-        if (bits != 0) {
-            return number * 8 + bits_highest_32(bits) + 1;
-        }
-        index = number * 8;
+    index = index < image_mapped(image) ? index : image_mapped(image);
+    while (index != 0 && (image_map_byte(image, (index - 1) / 8) >> ((index - 1) % 8) & 1) == 0) {
+        index--;
     }
-    return 0;
+    return index;
 }
 
 static inline bool image_is_live(const struct image* image, image_word payload)
@@ -436,15 +446,19 @@ static inline image_word image_alignment_byte(const struct image_block* block)
 
 /* ---- modules ------------------------------------------------------------------- */
 
-/* As record_group_of and so on: group g has the ids from 4^(g + 1) - 1 to 4^(g + 2) - 2. */
-static inline unsigned image_group_of(image_word id)
-{
-    return bits_highest_32((uint32_t)id + 1) / 2 - 1;
-}
-
+/* As record_group_first and so on: group g has the ids from 4^(g + 1) - 1 to 4^(g + 2) - 2. */
 static inline image_word image_group_first(unsigned number)
 {
     return ((image_word)4 << 2 * number) - 1;
+}
+
+static inline unsigned image_group_of(image_word id)
+{
+    unsigned number = 0;
+    while (id >= image_group_first(number + 1)) {
+        number++;
+    }
+    return number;
 }
 
 static inline unsigned image_group_size(unsigned number)

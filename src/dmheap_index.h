@@ -37,9 +37,10 @@ DMHEAP_STATIC_ASSERT(INDEX_EXACT_LOG2 >= INDEX_STEPS_LOG2, steps_are_whole_granu
 DMHEAP_STATIC_ASSERT(INDEX_EXACT == 32, the_exact_classes_are_row_0);
 DMHEAP_STATIC_ASSERT(DMHEAP_INDEX_ROWS <= 32, rows_have_a_bit_each);
 
-/* The class of blocks of so many granules, at least one. */
-static inline uintptr_t index_class_of(uintptr_t granules)
+/* The class of blocks of `size` bytes. */
+static inline uintptr_t index_class(const struct dmheap_ctx* ctx, uintptr_t size)
 {
+    const uintptr_t granules = size >> (unsigned)ctx->granule_shift;
     DMHEAP_ASSERT(granules != 0);
     if (granules < INDEX_EXACT) {
         return granules;
@@ -47,12 +48,6 @@ static inline uintptr_t index_class_of(uintptr_t granules)
     const unsigned highest = bits_highest((dmheap_word)granules);
     return (granules >> (highest - INDEX_STEPS_LOG2)) +
            (uintptr_t)(highest - INDEX_EXACT_LOG2) * INDEX_STEPS + INDEX_EXACT - INDEX_STEPS;
-}
-
-/* The class of blocks of `size` bytes. */
-static inline uintptr_t index_class(const struct dmheap_ctx* ctx, uintptr_t size)
-{
-    return index_class_of(size >> (unsigned)ctx->granule_shift);
 }
 
 /* The least size of a class's blocks. */

@@ -4,6 +4,8 @@
  *
  * Knows: what a finding is to a caller. Does not know: what is right in a heap.
  * Always holds: a heap is read as an image of bytes, of which none outside of it is touched.
+ * Its functions are cold, and so is all that only they call: else it would use up what the compiler
+ * inlines elsewhere.
  */
 #ifndef DMHEAP_PROOF_H
 #define DMHEAP_PROOF_H
@@ -67,7 +69,7 @@ static void tell(struct check* check, uintptr_t address, struct dmheap_finding* 
     }
 }
 
-bool dmheap_ctx_check(struct dmheap_ctx* ctx, struct dmheap_finding* finding)
+DMHEAP_COLD bool dmheap_ctx_check(struct dmheap_ctx* ctx, struct dmheap_finding* finding)
 {
     struct check check;
     memset(&check, 0, sizeof(check));
@@ -100,8 +102,8 @@ static bool find_in_image(const void* bytes, size_t size, uintptr_t address, siz
     return check_find(bytes, size, start, format, (image_word)address, IMAGE_ENOUGH, image);
 }
 
-bool dmheap_ctx_check_image(const void* image, size_t size, uintptr_t address,
-                            struct dmheap_finding* finding)
+DMHEAP_COLD bool dmheap_ctx_check_image(const void* image, size_t size, uintptr_t address,
+                                        struct dmheap_finding* finding)
 {
     struct check check;
     size_t start = 0;
