@@ -362,15 +362,28 @@ static const void* list_circular(void)
 }
 
 /* A free block of that class in a payload, by its tags and its links, instead of the last one. */
-static const void* hole_forged(void)
+static const void* forge_hole(struct dmheap_block* forged)
 {
     struct dmheap_block* const hole = block_of(at.hole);
-    struct dmheap_block* const forged = block_of(at.front + GRANULE);
     block_tag_free(forged, block_size(hole));
     forged->next = 0;
     forged->prev = offset_of(hole);
     hole->next = offset_of(forged);
     return &hole->next;
+}
+
+static const void* hole_forged(void)
+{
+    return forge_hole(block_of(at.front + GRANULE));
+}
+
+/* It ends where a live block begins, which knows of nothing free in front. */
+static const void* hole_forged_before_a_live_block(void)
+{
+    const unsigned char* victim = dmheap_malloc(30 * BLOCK_MIN_BYTES, NULL);
+    const unsigned char* next = dmheap_malloc(30 * BLOCK_MIN_BYTES, NULL);
+    assert_ptr_equal(block_next(block_of(victim)), block_of(next));
+    return forge_hole(block_of(next - block_size(block_of(at.hole))));
 }
 
 static const void* hole_unlisted(void)
@@ -418,6 +431,18 @@ static const void* references_0(void)
 {
     its_record(at.middle)->references = 0;
     return its_record(at.middle);
+}
+
+/* A module that was unregistered and has no block, but is there. */
+static const void* record_left(void)
+{
+    assert_true(dmheap_register_module("left"));
+    struct record* record = record_find(test_heap.ctx, "left");
+    test_port_forget_lines();
+    record_unlink(test_heap.ctx, record);
+    record->name[0] = '\0';
+    record->references = 0;
+    return record;
 }
 
 static const void* record_with_another_id(void)
@@ -538,6 +563,7 @@ static const struct damage {
     DAMAGE(prev_of_a_hole, LINK, &at.older),
     DAMAGE(list_circular, LINK, &at.hole),
     DAMAGE(hole_forged, LINK, &at.hole),
+    DAMAGE(hole_forged_before_a_live_block, LINK, ELSEWHERE),
     DAMAGE(hole_unlisted, UNLISTED, &at.older),
     DAMAGE(class_given_up, UNLISTED, &at.hole),
     DAMAGE(class_bit, CLASS, ELSEWHERE),
@@ -545,6 +571,7 @@ static const struct damage {
     DAMAGE(bin, LINK, ELSEWHERE),
     DAMAGE(references_more, REFERENCES, ELSEWHERE),
     DAMAGE(references_0, REFERENCES, ELSEWHERE),
+    DAMAGE(record_left, REFERENCES, ELSEWHERE),
     DAMAGE(record_with_another_id, RECORD, ELSEWHERE),
     DAMAGE(name_without_end, RECORD, ELSEWHERE),
     DAMAGE(name_of_another, NAME, ELSEWHERE),
