@@ -417,10 +417,10 @@ static inline image_word check_id_end(const struct image* image)
 }
 
 /* Is that the payload of one of the groups? */
-static inline bool check_is_group(const struct image* image, image_word payload, unsigned before)
+static inline bool check_is_group(const struct image* image, image_word payload)
 {
     bool is_group = false;
-    for (unsigned number = 0; number < before; number++) {
+    for (unsigned number = 0; number < IMAGE_GROUPS(image->format.word); number++) {
         is_group = is_group || image_group(image, number) == payload;
     }
     return is_group;
@@ -460,7 +460,7 @@ static inline bool check_slots(struct check* check, unsigned number, image_word*
             continue;
         }
         if (!image_is_own(image, record, IMAGE_RECORD_NAME(word) + 1) ||
-            check_is_group(image, record, IMAGE_GROUPS(word))) {
+            check_is_group(image, record)) {
             return check_fail(check, DMHEAP_FAULT_GROUP,
                               group + IMAGE_GROUP_SLOT(word) + (image_word)index * word,
                               group - word);
@@ -500,8 +500,7 @@ static inline bool check_group(struct check* check, unsigned number)
     const unsigned word = image->format.word;
     const image_word group = image_group(image, number);
     image_word free_slots = 0;
-    if (!image_is_own(image, group, image_group_bytes(image, number)) ||
-        check_is_group(image, group, number)) {
+    if (!image_is_own(image, group, image_group_bytes(image, number))) {
         return check_fail(check, DMHEAP_FAULT_GROUP,
                           (image_word)word * ((unsigned)IMAGE_GROUP + number), 0);
     }

@@ -380,8 +380,8 @@ static const void* hole_forged(void)
 /* It ends where a live block begins, which knows of nothing free in front. */
 static const void* hole_forged_before_a_live_block(void)
 {
-    const unsigned char* victim = dmheap_malloc(30 * BLOCK_MIN_BYTES, NULL);
-    const unsigned char* next = dmheap_malloc(30 * BLOCK_MIN_BYTES, NULL);
+    const unsigned char* victim = dmheap_malloc(10 * BLOCK_MIN_BYTES, NULL);
+    const unsigned char* next = dmheap_malloc(10 * BLOCK_MIN_BYTES, NULL);
     assert_ptr_equal(block_next(block_of(victim)), block_of(next));
     return forge_hole(block_of(next - block_size(block_of(at.hole))));
 }
