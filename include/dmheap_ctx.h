@@ -345,9 +345,11 @@ struct dmheap_stats {
     size_t used;          /* of live blocks, the heap's own included */
     size_t free;          /* the rest */
     size_t own;           /* of the heap's own blocks, DMHEAP_BLOCK_OWN */
+    size_t overhead;      /* of the buffer: what serves no client, free memory apart */
     size_t live_blocks;   /* clients' */
     size_t free_blocks;   /* pieces that the free memory is in */
     size_t largest_free;  /* the largest of them */
+    size_t fragmentation; /* percent of `size`: free, but not in that piece */
     size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module */
     size_t largest_hole;  /* free memory in one piece, if just the one block below were freed */
     const void* splitter; /* that block, a client's; NULL: freeing one joins nothing larger */
@@ -357,10 +359,9 @@ struct dmheap_stats {
 /**
  * @brief Measure a heap.
  *
- * Whether it is short of memory or fragmented: `free` tells the one. The other is `free` less
- * `largest_free`, of `size`: what is free but elsewhere - a share of the whole heap, so a heap that
- * is nearly full is not called fragmented for the little that is left. If one block stands in the
- * way of most, it is `splitter`.
+ * Whether it is short of memory or fragmented: `free` tells the one, `fragmentation` the other. That
+ * is a share of the whole heap, so a heap that is nearly full is not called fragmented for the little
+ * that is left. If one block stands in the way of most, it is `splitter`.
  *
  * With a default alignment above 16, `largest_alloc` is what is sure to be served; more may be.
  *
@@ -392,6 +393,131 @@ struct dmheap_module_stats {
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
                  (struct dmheap_ctx* ctx, const char* module_name,
                   struct dmheap_module_stats* stats));
+
+/* ---- accounts --------------------------------------------------------------------- */
+
+/*
+ * What follows is there only in a library that was built with DMHEAP_ACCOUNTING=1; with another one,
+ * a program that calls it does not link. Then every heap keeps these figures in malloc and free, and
+ * all of these functions have a constant cost besides that of a name. "Bytes" are those of blocks,
+ * their headers included, unless it says otherwise. With NULL for `ctx` they are about the first
+ * heap by default that knows the module; if none does, the first with room for it. NULL or the empty
+ * text for `module_name` means nobody's blocks.
+ */
+
+/** Why a request was refused with which nothing was wrong. */
+enum dmheap_reason {
+    DMHEAP_REASON_NO_MEMORY,  /* less is free than was asked for */
+    DMHEAP_REASON_FRAGMENTED, /* as much is free, but not in one piece, or not aligned so */
+    DMHEAP_REASON_LIMIT,      /* the module would exceed its limit */
+    DMHEAP_REASON_RESERVE     /* what is free is reserved for other modules */
+};
+
+/** How many reasons there are. */
+#define DMHEAP_REASONS 4
+
+/** What a module holds in a heap, and what it may hold there. */
+struct dmheap_account {
+    size_t bytes;           /* now */
+    size_t blocks;          /* now; while realloc copies one, both places count */
+    size_t peak;            /* most bytes at a time, since the module is known or that was reset */
+    size_t allocations;     /* blocks it was given so far, also by retag and a realloc that moved */
+    size_t failures;        /* requests that this heap refused it so far; another may have served */
+    size_t largest_failure; /* bytes asked for in the largest of them, without a header */
+    enum dmheap_reason last_reason; /* of the last one, if there is one */
+    size_t limit;                   /* SIZE_MAX: none */
+    size_t reserve;
+};
+
+/**
+ * @brief What a module holds, held at most, and was refused.
+ *
+ * @param account Gets the figures; all zero on failure.
+ * @return true. false, and one line of level ERROR, if there is no such heap, or no module of that
+ *         name in it.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_account,
+                 (struct dmheap_ctx* ctx, const char* module_name, struct dmheap_account* account));
+
+/** @brief Let a module's peak be what it holds now. @return As dmheap_ctx_get_account. */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_reset_peak,
+                 (struct dmheap_ctx* ctx, const char* module_name));
+
+/**
+ * @brief Limit what a module may hold.
+ *
+ * A request that would take it beyond is refused, even if it is only for a moment, as when realloc
+ * moves a block. What the module holds already stays. A limit goes when the module is unregistered.
+ *
+ * @param module_name The module, made known if it is not.
+ * @param bytes       SIZE_MAX: no limit any more. 0: nothing more at all.
+ * @return true. false, and one line of level ERROR, if there is no such heap, or for the reasons of
+ *         dmheap_register_module.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_limit,
+                 (struct dmheap_ctx* ctx, const char* module_name, size_t bytes));
+
+/**
+ * @brief Keep so much memory for a module that nobody else can take.
+ *
+ * What it holds counts: of a reserve of 1000 bytes and 400 that it holds, 600 are kept. They are
+ * kept as a number, not in a place: when the module claims them they may be in pieces. (For one
+ * piece, allocate it, or make it a heap of its own.) Records of other modules cannot take them
+ * either. A reserve goes when the module is unregistered.
+ *
+ * @param module_name The module, made known if it is not.
+ * @param bytes       0: no reserve any more.
+ * @return As dmheap_ctx_set_limit; false also if less is free, and not reserved for others. Then the
+ *         reserve is as it was.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_reserve,
+                 (struct dmheap_ctx* ctx, const char* module_name, size_t bytes));
+
+/** How full a heap is and was. */
+struct dmheap_heap_account {
+    size_t used;     /* by live blocks, the heap's own included */
+    size_t free;     /* the rest */
+    size_t min_free; /* least of that at a time, since the heap is there or that was reset */
+    size_t reserved; /* of `free`: what modules may still claim of their reserves */
+    size_t failures[DMHEAP_REASONS]; /* requests that this heap refused, by their reasons */
+};
+
+/**
+ * @brief How full a heap is and was, and what it refused.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param account Gets the figures; all zero on failure.
+ * @return true. false, and one line of level ERROR, if there is no such heap.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_heap_account,
+                 (struct dmheap_ctx* ctx, struct dmheap_heap_account* account));
+
+/** @brief Let a heap's min_free be what is free now. @return As dmheap_ctx_get_heap_account. */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_reset_min_free, (struct dmheap_ctx* ctx));
+
+/**
+ * @brief Keep the last accounts of modules that are unregistered.
+ *
+ * @param ctx   NULL: the first heap that serves by default.
+ * @param count How many, the latest ones; they take a block of the heap's own, some 100 bytes each.
+ *              Those kept before are forgotten. 0: none any more.
+ * @return true. false, everything as it was, and one line of level ERROR, if there is no such heap
+ *         or no memory for them.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_keep_dead, (struct dmheap_ctx* ctx, size_t count));
+
+/**
+ * @brief A module that was unregistered: what it held when that began, and before.
+ *
+ * @param ctx         NULL: the first heap that serves by default.
+ * @param index       0: the last that went, 1: the one before, and so on.
+ * @param module_name Gets its name; empty on failure.
+ * @param account     Gets its figures; all zero on failure.
+ * @return true. false if no such module is kept, or there is no such heap; nothing is logged.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_dead,
+                 (struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],
+                  struct dmheap_account* account));
 
 /* clang-format on */
 

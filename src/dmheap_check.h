@@ -198,6 +198,46 @@ static inline const char* check_buckets(const struct dmheap_ctx* ctx, unsigned n
     return NULL;
 }
 
+/* What one owner holds is what its blocks are, and what it may; *unmet is counted on. */
+static inline const char* check_holding(const struct dmheap_ctx* ctx,
+                                        const struct dmheap_holding* holding, dmheap_word owner,
+                                        dmheap_word* unmet)
+{
+    dmheap_word bytes = 0;
+    dmheap_word blocks = 0;
+    for (dmheap_word at = ctx->first; at < ctx->top;) {
+        const struct dmheap_block* block = ctx_block(ctx, (uintptr_t)at);
+        const dmheap_word size = (dmheap_word)block_size(block);
+        bytes += block_owner(block) == owner ? size : 0;
+        blocks += block_owner(block) == owner;
+        at += size;
+    }
+    CHECK(holding->bytes == bytes && holding->blocks == blocks);
+    CHECK(holding->peak >= bytes && holding->allocations >= blocks);
+    *unmet += holding->reserve > bytes ? holding->reserve - bytes : 0;
+    return NULL;
+}
+
+/* After heap_check: the sums of all owners are the heap's. Where DMHEAP_ACCOUNTING is 1. */
+static inline const char* check_holdings(struct dmheap_ctx* ctx, const struct heap_census* census)
+{
+    const struct dmheap_totals* totals = ctx_totals(ctx);
+    dmheap_word unmet = 0;
+    const char* fault = check_holding(ctx, &totals->nobody, OWNER_NOBODY, &unmet);
+    for (dmheap_word id = OWNER_MODULES; fault == NULL && id < RECORD_ID_END; id++) {
+        struct record* record = record_of(ctx, id);
+        if (record != NULL) {
+            fault = check_holding(ctx, record_holding(ctx, record), id, &unmet);
+        }
+    }
+    if (fault != NULL) {
+        return fault;
+    }
+    CHECK(totals->used == census->live_bytes && totals->peak >= totals->used);
+    CHECK(totals->unmet == unmet && unmet <= ctx->end - ctx->first - totals->used);
+    return NULL;
+}
+
 /* Every module: in its bucket, in its group, with as many references as blocks and name. */
 static inline const char* check_modules(const struct dmheap_ctx* ctx,
                                         const struct heap_census* census)
@@ -215,6 +255,11 @@ static inline const char* check_modules(const struct dmheap_ctx* ctx,
     }
     if (fault != NULL) {
         return fault;
+    }
+    if (DMHEAP_ACCOUNTING && ctx_totals((struct dmheap_ctx*)ctx)->dead != 0) {
+        CHECK(check_is_own(ctx, ctx_totals((struct dmheap_ctx*)ctx)->dead,
+                           sizeof(struct record_dead_ring)));
+        groups++;
     }
     CHECK(census->own_blocks == groups + modules);
     CHECK(census->module_blocks == module_blocks);

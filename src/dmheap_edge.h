@@ -35,7 +35,14 @@ static const char* reason_text(enum dmheap_verdict verdict)
         [VERDICT_DAMAGED] = "tags or links beside it were written over",
         [VERDICT_GONE] = "its module or its heap is gone by now",
     };
-    return text[verdict];
+    static const char* const text_of_accounting[] = {
+        "out of memory in one piece",
+        "its limit is reached",
+        "what is free is reserved for others",
+    };
+    return DMHEAP_ACCOUNTING && verdict >= VERDICT_FRAGMENTED
+               ? text_of_accounting[verdict - VERDICT_FRAGMENTED]
+               : text[verdict];
 }
 
 static const char* name_text(const char* module_name, enum dmheap_verdict verdict)

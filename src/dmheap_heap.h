@@ -32,7 +32,10 @@ enum dmheap_verdict {
     VERDICT_BAD_POINTER,   /* no live payload starts there */
     VERDICT_DAMAGED,       /* tags contradict each other: written over by an overrun */
     VERDICT_MUST_MOVE,     /* a block cannot grow where it stands */
-    VERDICT_GONE           /* the module, or the whole heap, went while a block moved */
+    VERDICT_GONE,          /* the module, or the whole heap, went while a block moved */
+    VERDICT_FRAGMENTED,    /* of VERDICT_NO_MEMORY: there would be enough, but in pieces */
+    VERDICT_LIMIT,         /* more than the owner may have */
+    VERDICT_RESERVE        /* what there is, is kept for other owners */
 };
 
 /* ---- creation ---------------------------------------------------------------- */
@@ -129,6 +132,9 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->round = DMHEAP_WORD_BYTES + (dmheap_word)granule - 1;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
     plan->hint_id = OWNER_NOBODY;
+    if (DMHEAP_ACCOUNTING) {
+        ctx_totals(plan)->nobody.limit = ~(dmheap_word)0;
+    }
     const uintptr_t classes = index_class(plan, (uintptr_t)usable) + 1;
     plan->live = (dmheap_word)bits_round_up(
         offsetof(struct dmheap_ctx, bin) + classes * sizeof(dmheap_word), sizeof(uintptr_t));
@@ -219,12 +225,21 @@ static inline void heap_put(struct dmheap_ctx* ctx, struct dmheap_block* block, 
     index_insert(ctx, block, size);
 }
 
+/* Count bytes that became live; less than none are those that went. */
+static inline void heap_count(struct dmheap_ctx* ctx, uintptr_t bytes)
+{
+    if (DMHEAP_ACCOUNTING) {
+        ctx_totals(ctx)->used += (dmheap_word)bytes;
+    }
+}
+
 /* Make `block` a live one. */
 static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
                               dmheap_word tags)
 {
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
     block->header = tags | (dmheap_word)size;
+    heap_count(ctx, size);
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
@@ -657,7 +672,11 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
         !heap_is_free_before(ctx, block, &front)) {
         return false;
     }
-    return heap_give(ctx, block, size, front, live_is_there(next));
+    if (!heap_give(ctx, block, size, front, live_is_there(next))) {
+        return false;
+    }
+    heap_count(ctx, 0 - size);
+    return true;
 }
 
 /* Free the live block at `payload`, which may be any address. */
@@ -766,6 +785,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
         heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live_is_there(live));
     if (verdict == VERDICT_OK) {
         block->header += (dmheap_word)(now - before);
+        heap_count(ctx, now - before);
         if (DMHEAP_UNLIKELY(remembers)) {
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
         }
@@ -958,6 +978,7 @@ static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word 
         struct dmheap_block* first = heap_begin_run(ctx, block, end, &budget);
         if (DMHEAP_LIKELY(first != NULL)) {
             end = heap_sweep_run(ctx, first, end, owner, &left, &budget);
+            heap_count(ctx, (uintptr_t)block - (uintptr_t)end);
         } else {
             const bool is_freed = heap_free(ctx, block_payload(block)) == VERDICT_OK;
             budget -= HEAP_SWEEP_OTHER;

@@ -11,6 +11,9 @@
  *   DMHEAP_HEADER_BYTES   4 (default) or 8: bytes in front of every block.
  *                         4: heaps to 16 MiB, 252 modules.
  *                         8: heaps as large as the address space allows, 4092 modules.
+ *   DMHEAP_ACCOUNTING     1: what each module holds, its peak, limit and reserve, and failures,
+ *                         in constant time: 9 words per module and 16 per heap, and
+ *                         some 25 instructions in malloc and in free. 0 (default): none of it.
  *   DMHEAP_PORT_HEADER    a port header, in quotes; default ports/posix where
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.
@@ -25,6 +28,13 @@
 #endif
 #if DMHEAP_HEADER_BYTES != 4 && DMHEAP_HEADER_BYTES != 8
 #error "DMHEAP_HEADER_BYTES is 4 or 8."
+#endif
+
+#ifndef DMHEAP_ACCOUNTING
+#define DMHEAP_ACCOUNTING 0
+#endif
+#if DMHEAP_ACCOUNTING != 0 && DMHEAP_ACCOUNTING != 1
+#error "DMHEAP_ACCOUNTING is 0 or 1."
 #endif
 
 #ifndef DMHEAP_NO_INTRINSICS

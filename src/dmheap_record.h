@@ -23,7 +23,7 @@
 #ifndef DMHEAP_RECORD_H
 #define DMHEAP_RECORD_H
 
-#include "dmheap_heap.h"
+#include "dmheap_account.h"
 
 /* The longest name; a longer one is refused, so that no two are ever confused. */
 #define RECORD_NAME_MAX 63U
@@ -47,8 +47,26 @@ struct record {
     uint32_t serial; /* no other module has it, or had it before */
     record_id id;
     record_id next; /* the next id in the bucket, 0: none */
-    char name[];    /* empty once the module is unregistered */
+#if DMHEAP_ACCOUNTING
+    struct dmheap_holding holding;
+#endif
+    char name[]; /* empty once the module is unregistered */
 };
+
+/* What a module holds; NULL stands for nobody. Only to be used where DMHEAP_ACCOUNTING is 1. */
+#if DMHEAP_ACCOUNTING
+static inline struct dmheap_holding* record_holding(struct dmheap_ctx* ctx, struct record* record)
+{
+    return record != NULL ? &record->holding : &ctx_totals(ctx)->nobody;
+}
+#else
+static inline struct dmheap_holding* record_holding(struct dmheap_ctx* ctx, struct record* record)
+{
+    (void)ctx;
+    (void)record;
+    return NULL;
+}
+#endif
 
 struct record_group {
     record_id used;     /* ids in use */
@@ -63,19 +81,47 @@ struct record_name {
     uint32_t hash;
 };
 
-/* ---- the heap's own blocks --------------------------------------------------- */
+/* A module that is gone, with what it held when its name was taken away. */
+struct record_dead {
+    struct dmheap_holding holding;
+    char name[RECORD_NAME_MAX + 1];
+};
 
-static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size)
-{
-    const struct dmheap_block* block =
-        heap_alloc_aligned(ctx, (size_t)ctx_granule(ctx), size, OWNER_HEAP);
-    return block != NULL ? block_payload(block) : NULL;
-}
+/* The last so many of them, in a block of the heap's own. */
+struct record_dead_ring {
+    dmheap_word count; /* entries in use */
+    dmheap_word next;  /* the entry to be written next */
+    struct record_dead entry[];
+};
+
+/* ---- the heap's own blocks --------------------------------------------------- */
 
 /* False: an overrun destroyed its tags or a neighbour's, and it stays where it is. */
 static inline bool record_free(struct dmheap_ctx* ctx, const void* payload)
 {
     return heap_free(ctx, payload) == VERDICT_OK;
+}
+
+/* NULL: *verdict says why, if not for want of memory. */
+static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size, enum dmheap_verdict* verdict)
+{
+    const struct dmheap_block* block =
+        heap_alloc_aligned(ctx, (size_t)ctx_granule(ctx), size, OWNER_HEAP);
+    if (block == NULL) {
+        if (DMHEAP_ACCOUNTING) {
+            *verdict = account_reason(ctx, NULL, size);
+        }
+        return NULL;
+    }
+    if (DMHEAP_ACCOUNTING && !account_is_covered(ctx)) {
+        (void)record_free(ctx, block_payload(block));
+        *verdict = VERDICT_RESERVE;
+        return NULL;
+    }
+    if (DMHEAP_ACCOUNTING) {
+        account_note_peak(ctx);
+    }
+    return block_payload(block);
 }
 
 /* The block of the heap's own whose payload is at `offset`, which may be anything; or NULL. */
@@ -350,10 +396,11 @@ static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* re
 
 /* ---- records ----------------------------------------------------------------- */
 
-static inline struct record* record_make(struct dmheap_ctx* ctx, const struct record_name* name)
+static inline struct record* record_make(struct dmheap_ctx* ctx, const struct record_name* name,
+                                         enum dmheap_verdict* verdict)
 {
-    struct record* record =
-        (struct record*)record_alloc(ctx, offsetof(struct record, name) + name->length + 1);
+    struct record* record = (struct record*)record_alloc(
+        ctx, offsetof(struct record, name) + name->length + 1, verdict);
     if (record != NULL) {
         record->references = 0;
         record->next = 0;
@@ -363,11 +410,12 @@ static inline struct record* record_make(struct dmheap_ctx* ctx, const struct re
     return record;
 }
 
-static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, unsigned number)
+static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, unsigned number,
+                                                     enum dmheap_verdict* verdict)
 {
     const unsigned size = record_group_size(number);
     struct record_group* group =
-        (struct record_group*)record_alloc(ctx, record_group_bytes(number));
+        (struct record_group*)record_alloc(ctx, record_group_bytes(number), verdict);
     if (group != NULL) {
         memset(group, 0, offsetof(struct record_group, slot) + sizeof(group->slot[0]));
         memset(&group->slot[size], 0, record_group_buckets(number) * sizeof(record_id));
@@ -383,7 +431,7 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
     for (unsigned number = 0; number < RECORD_GROUPS; number++) {
         struct record_group* group = record_group(ctx, number);
         if (group == NULL) {
-            group = record_make_group(ctx, number);
+            group = record_make_group(ctx, number, verdict);
         }
         if (group == NULL) {
             return false;
@@ -436,7 +484,7 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
         *verdict = VERDICT_BAD_NAME;
         return NULL;
     }
-    struct record* record = record_make(ctx, &name);
+    struct record* record = record_make(ctx, &name, verdict);
     if (record == NULL) {
         return NULL;
     }
@@ -447,6 +495,9 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
     record_link(ctx, record, name.hash);
     record->references = 1;
     record->serial = ctx_new_serial();
+    if (DMHEAP_ACCOUNTING) {
+        account_open(record_holding(ctx, record));
+    }
     return record;
 }
 
@@ -467,6 +518,87 @@ static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* re
     record_return_id(ctx, id);
 }
 
+/* The ring of dead modules, or NULL. */
+static inline struct record_dead_ring* record_dead_ring(struct dmheap_ctx* ctx)
+{
+    const dmheap_word offset = ctx_totals(ctx)->dead;
+    return offset != 0 ? (struct record_dead_ring*)record_at(ctx, offset) : NULL;
+}
+
+/* How many it has room for: by its block, for its content may be written over. */
+static inline size_t record_dead_room(const struct dmheap_ctx* ctx,
+                                      const struct record_dead_ring* ring)
+{
+    const struct dmheap_block* block = block_of(ring);
+    return heap_is_size(ctx, block)
+               ? ((size_t)heap_usable(ctx, block) - sizeof(*ring)) / sizeof(ring->entry[0])
+               : 0;
+}
+
+/* Keep the last `count` dead modules from now on; those kept so far are forgotten. */
+static inline enum dmheap_verdict record_keep_dead(struct dmheap_ctx* ctx, size_t count)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct record_dead_ring* const former = record_dead_ring(ctx);
+    struct record_dead_ring* ring = NULL;
+    if (count > (SIZE_MAX - sizeof(*ring)) / sizeof(ring->entry[0])) {
+        return verdict;
+    }
+    if (count != 0) {
+        const size_t size = sizeof(*ring) + count * sizeof(ring->entry[0]);
+        ring = (struct record_dead_ring*)record_alloc(ctx, size, &verdict);
+        if (ring == NULL) {
+            return verdict;
+        }
+        ring->count = 0;
+        ring->next = 0;
+    }
+    ctx_totals(ctx)->dead = ring != NULL ? (dmheap_word)ctx_offset(ctx, ring) : 0;
+    if (former != NULL) {
+        (void)record_free(ctx, former);
+    }
+    return VERDICT_OK;
+}
+
+/* The dead module that went as number `index`, counted back from the last one, 0; or NULL. */
+static inline const struct record_dead* record_dead_at(struct dmheap_ctx* ctx, size_t index)
+{
+    const struct record_dead_ring* ring = record_dead_ring(ctx);
+    const size_t room = ring != NULL ? record_dead_room(ctx, ring) : 0;
+    if (index >= room || index >= ring->count || ring->next >= room) {
+        return NULL;
+    }
+    const size_t next = (size_t)ring->next;
+    return &ring->entry[index < next ? next - 1 - index : next + room - 1 - index];
+}
+
+/* Keep the figures of a module that goes, if any are to be kept. */
+static inline void record_bury(struct dmheap_ctx* ctx, struct record* record)
+{
+    struct record_dead_ring* ring = record_dead_ring(ctx);
+    const size_t room = ring != NULL ? record_dead_room(ctx, ring) : 0;
+    if (room == 0 || ring->next >= room) {
+        return;
+    }
+    struct record_dead* dead = &ring->entry[ring->next];
+    dead->holding = *record_holding(ctx, record);
+    record_show_name(ctx, record, dead->name);
+    ring->next = ring->next + 1 < room ? ring->next + 1 : 0;
+    ring->count += ring->count < room;
+}
+
+/* Take a module's name away, and what is kept for it; the name's reference goes to the caller. */
+static inline void record_close(struct dmheap_ctx* ctx, struct record* record)
+{
+    if (DMHEAP_ACCOUNTING) {
+        struct dmheap_holding* holding = record_holding(ctx, record);
+        record_bury(ctx, record);
+        account_set(ctx, holding, holding->bytes, 0);
+    }
+    record_unlink(ctx, record);
+    record->name[0] = '\0';
+}
+
 /* Put `renamed` in the place of a record that is in no bucket: same id, same references. */
 static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
                                   struct record* renamed)
@@ -476,6 +608,9 @@ static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
     renamed->references = record->references;
     renamed->serial = record->serial;
     renamed->id = record->id;
+    if (DMHEAP_ACCOUNTING) {
+        *record_holding(ctx, renamed) = *record_holding(ctx, record);
+    }
     if (group != NULL) {
         group->slot[record->id - record_group_first(number)] =
             (dmheap_word)ctx_offset(ctx, renamed);

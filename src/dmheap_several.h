@@ -246,7 +246,7 @@ static struct record* make_module(struct dmheap_ctx* asked, const char* module_n
     do {
         struct dmheap_ctx* const heap = next;
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
-        record = record_create(heap, module_name, &here);
+        record = module_make(heap, module_name, &here);
         *verdict = settle_next(heap, *verdict, record != NULL ? VERDICT_OK : here);
         next = registry_next(asked, heap);
     } while (record == NULL && next != NULL);
@@ -454,8 +454,9 @@ static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t 
     enum dmheap_verdict verdict = VERDICT_GONE;
     const struct dmheap_block* block = NULL;
     if (record != NULL) {
-        block = module_alloc_owned(heap, alignment, size, record);
-        verdict = block != NULL ? VERDICT_OK : VERDICT_NO_MEMORY;
+        verdict = VERDICT_NO_MEMORY;
+        block = module_alloc_owned(heap, alignment, size, record, &verdict);
+        verdict = block != NULL ? VERDICT_OK : verdict;
     }
     verdict = settle(heap, verdict);
     dmheap_port_unlock();
@@ -762,6 +763,16 @@ static bool measure_block(const struct dmheap_block_info* block, void* context)
     return true;
 }
 
+/* `part` of `whole`, rounded; what changed meanwhile may make it more. */
+static size_t percent(size_t part, size_t whole)
+{
+    while (whole > SIZE_MAX / 200) {
+        whole >>= 1;
+        part >>= 1;
+    }
+    return part < whole ? (part * 100 + whole / 2) / whole : 100;
+}
+
 bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
 {
     struct measure measure;
@@ -769,13 +780,17 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
     memset(stats, 0, sizeof(*stats));
     measure.stats = stats;
     dmheap_port_lock();
-    const struct dmheap_ctx* heap = find_heap(ctx);
+    struct dmheap_ctx* heap = find_heap(ctx);
     const dmheap_word serial = heap->serial;
     if (heap == &no_heap) {
         return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
     }
     stats->size = (size_t)(heap->end - heap->first);
+    stats->overhead = (size_t)(heap->first + DMHEAP_WORD_BYTES);
     stats->largest_alloc = (size_t)heap_largest(heap);
+    if (DMHEAP_ACCOUNTING) {
+        stats->largest_alloc = (size_t)account_bound(heap, (uintptr_t)stats->largest_alloc);
+    }
     dmheap_port_unlock();
     if (!walk_heap(serial, measure_block, &measure)) {
         memset(stats, 0, sizeof(*stats));
@@ -783,6 +798,10 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
     }
     measure_hole(&measure, 0);
     stats->free = stats->used < stats->size ? stats->size - stats->used : 0;
+    stats->overhead += stats->own + stats->live_blocks * sizeof(dmheap_word);
+    stats->fragmentation = stats->free > stats->largest_free
+                               ? percent(stats->free - stats->largest_free, stats->size)
+                               : 0;
     if (stats->largest_hole <= stats->largest_free) {
         stats->largest_hole = stats->largest_free;
         stats->splitter = NULL;
@@ -818,5 +837,7 @@ bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name
     }
     return is_whole;
 }
+
+#include "dmheap_quota.h"
 
 #endif

@@ -486,9 +486,15 @@ static void init_takes_any_size(void** state)
     }
 }
 
-/* What a buffer of 1024 bytes serves at least; 8-byte headers double the heap's own tables. */
+/*
+ * What a buffer of 1024 bytes serves at least; 8-byte headers double the heap's own tables, and
+ * accounts take their part.
+ */
 static size_t least_of_1024(const char* module_name)
 {
+    if (DMHEAP_ACCOUNTING) {
+        return HAS_NARROW_WORDS ? 304 : 16;
+    }
     if (HAS_NARROW_WORDS) {
         return 512;
     }

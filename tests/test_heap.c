@@ -17,6 +17,7 @@
 static void open_heap(size_t size)
 {
     heap_open(size, DMHEAP_GRANULE_MIN);
+    test_heap.has_uncharged = true;
     assert_int_equal(ctx_granule(test_heap.ctx), GRANULE);
 }
 
@@ -458,6 +459,7 @@ static void the_short_path_leaves_a_larger_default_alignment_to_the_long_one(voi
 {
     (void)state;
     heap_open(4 * KIB, 64);
+    test_heap.has_uncharged = true;
     assert_null(heap_try_alloc(test_heap.ctx, 8, OWNER_NOBODY));
     assert_true(heap_is_empty());
     for (unsigned i = 0; i < 10; i++) {
@@ -518,6 +520,7 @@ static void the_alignment_is_remembered_only_beyond_the_default(void** state)
     for (size_t default_alignment = DMHEAP_GRANULE_MIN; default_alignment <= 128;
          default_alignment *= 2) {
         heap_open(8 * KIB, default_alignment);
+        test_heap.has_uncharged = true;
         for (size_t alignment = 1; alignment <= 512; alignment *= 2) {
             const struct dmheap_block* block = make_aligned(alignment, 33);
             const bool is_remembered = (block->header & BLOCK_ALIGNED) != 0;
