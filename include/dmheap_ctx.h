@@ -29,7 +29,7 @@
 #ifndef DMHEAP_CTX_H
 #define DMHEAP_CTX_H
 
-#include "dmheap.h"
+#include "dmod_types.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -399,5 +399,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
 #ifdef __cplusplus
 }
 #endif
+
+#include "dmheap.h" /* the last, for with DMHEAP_COMPAT it is built on what stands above */
 
 #endif
