@@ -29,6 +29,10 @@
 
 #include "dmod_types.h"
 
+#ifdef DMHEAP_COMPAT
+#include "dmheap_compat.h" /* in this file the names below take a context first */
+#else
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -170,5 +174,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _concatenate_free_blocks, (void));
 #ifdef __cplusplus
 }
 #endif
+
+#endif /* DMHEAP_COMPAT */
 
 #endif

@@ -29,7 +29,7 @@
 #ifndef DMHEAP_CTX_H
 #define DMHEAP_CTX_H
 
-#include "dmheap.h"
+#include "dmod_types.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -313,6 +313,7 @@ struct dmheap_block_info {
     enum dmheap_block_kind kind;
     const void* ptr;         /* what malloc gave; of free memory, what it would give about here */
     size_t size;             /* bytes that it takes up, its header included */
+    size_t usable;           /* bytes of it from `ptr` on that are a client's, or would be */
     const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
 };
 
@@ -524,5 +525,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_dead,
 #ifdef __cplusplus
 }
 #endif
+
+#include "dmheap.h" /* the last, for with DMHEAP_COMPAT it is built on what stands above */
 
 #endif

@@ -23,6 +23,8 @@
 #ifndef DMHEAP_PLATFORM_H
 #define DMHEAP_PLATFORM_H
 
+#undef DMHEAP_COMPAT /* for files of clients, even where it is defined for all there are */
+
 #ifndef DMHEAP_HEADER_BYTES
 #define DMHEAP_HEADER_BYTES 4
 #endif

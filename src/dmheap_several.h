@@ -647,6 +647,8 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
                     struct sight* sight)
 {
     const dmheap_word owner = block_owner(found->block);
+    const bool is_aligned = found->is_live && (found->block->header & BLOCK_ALIGNED) != 0;
+    const uintptr_t lost = sizeof(dmheap_word) + is_aligned;
     const struct record* record =
         found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
     record_show_name(heap, record, sight->name);
@@ -654,6 +656,7 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     sight->info.module_name = sight->name;
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
+    sight->info.usable = found->size > lost ? (size_t)(found->size - lost) : 0;
     sight->info.kind = !found->is_live       ? DMHEAP_BLOCK_FREE
                        : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
                                              : DMHEAP_BLOCK_LIVE;
