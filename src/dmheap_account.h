@@ -56,10 +56,12 @@ static inline dmheap_word account_unmet(const struct dmheap_holding* holding)
 static inline void account_set(struct dmheap_ctx* ctx, struct dmheap_holding* holding,
                                dmheap_word bytes, dmheap_word reserve)
 {
-    ctx_totals(ctx)->unmet -= account_unmet(holding);
+    if (DMHEAP_UNLIKELY((holding->reserve | reserve) != 0)) {
+        ctx_totals(ctx)->unmet -= account_unmet(holding);
+        holding->reserve = reserve;
+        ctx_totals(ctx)->unmet += reserve > bytes ? reserve - bytes : 0;
+    }
     holding->bytes = bytes;
-    holding->reserve = reserve;
-    ctx_totals(ctx)->unmet += account_unmet(holding);
 }
 
 /* Is there as much free memory as reserves are unmet? */
