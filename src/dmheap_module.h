@@ -286,7 +286,7 @@ static inline struct record* module_of(const struct dmheap_ctx* ctx, dmheap_word
 
 /*
  * heap_resize on the owner's account: where that is not to be, the block gets its old size back, for
- * which there is room.
+ * which there is room; the second time round.
  */
 static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx, const void* ptr,
                                                           uintptr_t index, uintptr_t behind,
@@ -295,20 +295,22 @@ static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx
     struct dmheap_block* block = block_of(ptr);
     const uintptr_t before = heap_size(ctx, block);
     const size_t usable = (size_t)heap_usable(ctx, block);
-    enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, size);
-    if (!DMHEAP_ACCOUNTING || verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
-        return verdict;
-    }
-    struct record* record = module_of(ctx, block_owner(block));
-    if (verdict == VERDICT_OK) {
-        const uintptr_t now = heap_size(ctx, block);
-        verdict = account_change(ctx, record_holding(ctx, record), before, now);
-        if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
-            (void)heap_resize(ctx, block, index, behind, usable);
+    enum dmheap_verdict charged = VERDICT_OK;
+    for (size_t bytes = size;; bytes = usable) {
+        const enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, bytes);
+        if (!DMHEAP_ACCOUNTING || verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
+            return verdict;
+        }
+        struct record* record = module_of(ctx, block_owner(block));
+        struct dmheap_holding* holding = record_holding(ctx, record);
+        if (verdict != VERDICT_OK || charged != VERDICT_OK) {
+            return module_refuse(ctx, holding, size, charged != VERDICT_OK ? charged : verdict);
+        }
+        charged = account_change(ctx, holding, before, heap_size(ctx, block));
+        if (charged == VERDICT_OK) {
+            return VERDICT_OK;
         }
     }
-    return verdict != VERDICT_OK ? module_refuse(ctx, record_holding(ctx, record), size, verdict)
-                                 : verdict;
 }
 
 /* Resize in place. VERDICT_MUST_MOVE: the block is proven, and module_begin_move may take it. */
