@@ -25,7 +25,7 @@ FRAME = re.compile(r"(\d+) bytes \(([a-z,]+)\)")
 LEAVING = tuple(f":{call}_several" for call in ("alloc", "realloc", "free", "register",
                                                 "unregister", "retag", "rename"))
 ANSWERING = (":of_serial_several",)
-INSIDE = re.compile(r":(\w+_several|registry_\w+|edge_\w+)(\.|$)")
+INSIDE = re.compile(r":(\w+_several|registry_\w+|edge_\w+|policy_\w+|leak_\w+|request_\w+)(\.|$)")
 KINDS = (("text", (".text",)), ("rodata", (".rodata", ".srodata")), ("data", (".data", ".sdata")),
          ("bss", (".bss", ".sbss", "COMMON")))
 
