@@ -103,22 +103,8 @@ static DMHEAP_COLD void leak_report(const struct leak* leak, const char* module_
                          heap_name[0] != '\0' ? " in heap " : "", heap_name);
 }
 
-/* Count what there is to tell of, free it, and tell. False: a part of it is damaged. */
-static bool leak_sweep(struct leak* leak, const char* module_name)
-{
-    const bool is_told = leak->policy == DMHEAP_LEAK_SUMMARY || leak->policy == DMHEAP_LEAK_BLOCKS;
-    if (is_told || leak->has_hook) {
-        leak_count(leak, module_name);
-    }
-    const bool is_sound = edge_sweep(leak->serial, leak->id);
-    if (is_told && leak->blocks != 0) {
-        leak_report(leak, module_name);
-    }
-    return is_sound;
-}
-
-/* At last, without the lock: call the heap's hook. */
-static DMHEAP_COLD void leak_end(const struct leak* leak, const char* module_name)
+/* Call the heap's hook, without the lock. */
+static DMHEAP_COLD void leak_tell(const struct leak* leak, const char* module_name)
 {
     struct dmheap_death death = {NULL, module_name, leak->bytes, leak->blocks};
     dmheap_death_hook hook = NULL;
@@ -131,8 +117,30 @@ static DMHEAP_COLD void leak_end(const struct leak* leak, const char* module_nam
         context = policy->death_context;
     }
     dmheap_port_unlock();
-    if (hook != NULL && leak->has_hook) {
+    if (hook != NULL) {
         hook(&death, context);
+    }
+}
+
+/* Count what there is to tell of, free it, and tell. False: a part of it is damaged. */
+static bool leak_sweep(struct leak* leak, const char* module_name)
+{
+    const bool is_told = leak->policy == DMHEAP_LEAK_SUMMARY || leak->policy == DMHEAP_LEAK_BLOCKS;
+    if (is_told || leak->has_hook) {
+        policies->count(leak, module_name);
+    }
+    const bool is_sound = edge_sweep(leak->serial, leak->id);
+    if (is_told && leak->blocks != 0) {
+        policies->report(leak, module_name);
+    }
+    return is_sound;
+}
+
+/* At last, without the lock: the heap's hook. */
+static inline void leak_end(const struct leak* leak, const char* module_name)
+{
+    if (leak->has_hook) {
+        policies->tell(leak, module_name);
     }
 }
 

@@ -4,8 +4,9 @@
  *
  * Knows: the hooks of each heap, by its serial. Does not know: when they are due.
  * Always holds: an entry counts as long as the heap of its serial lives; nobody has to clear it, for
- * no other heap ever has that serial. All is called under the lock, but for policy_plead. The list
- * is reached by a pointer that the first setting sets, so a firmware without one does not link it.
+ * no other heap ever has that serial. All is called under the lock, but for policy_plead. The list,
+ * and what is seldom done by it, are reached by a pointer that the first setting sets: a firmware
+ * that sets nothing does not link them.
  * Cost: proportional to the number of heaps.
  */
 #ifndef DMHEAP_POLICY_H
@@ -27,31 +28,40 @@ struct policy {
 
 static struct policy policy_list[POLICIES];
 
-/* Volatile, as `calls` in dmheap_several.h: that no compiler names the list where it may be NULL. */
-static struct policy* const volatile policy_place = policy_list;
+struct leak;
 
-static struct policy* policies; /* NULL: nothing was ever set */
+/* Those below it are called without the lock; the leaks' are in dmheap_leak.h. */
+struct policy_calls {
+    struct policy* list;
+    bool (*plead)(dmheap_word serial, size_t alignment, size_t size, const char* module_name);
+    void (*count)(struct leak* leak, const char* module_name);
+    void (*report)(const struct leak* leak, const char* module_name);
+    void (*report_kept)(const char* module_name);
+    void (*tell)(const struct leak* leak, const char* module_name);
+};
+
+static const struct policy_calls* policies; /* NULL: nothing was ever set */
 
 /* What was set for the heap of that serial, or NULL. */
 static inline struct policy* policy_of(dmheap_word serial)
 {
     for (unsigned i = 0; policies != NULL && i < POLICIES; i++) {
-        if (policies[i].serial == serial) {
-            return &policies[i];
+        if (policies->list[i].serial == serial) {
+            return &policies->list[i];
         }
     }
     return NULL;
 }
 
 /* The same for a heap of which something is to be set: there is room for all that may be. */
-static struct policy* policy_make(const struct dmheap_ctx* heap)
+static inline struct policy* policy_make(const struct dmheap_ctx* heap)
 {
-    policies = policy_place;
     struct policy* policy = policy_of(heap->serial);
     for (unsigned i = 0; policy == NULL; i++) {
         DMHEAP_ASSERT(i < POLICIES);
-        if (policies[i].serial == 0 || registry_of_serial(policies[i].serial) == NULL) {
-            policy = &policies[i];
+        struct policy* entry = &policies->list[i];
+        if (entry->serial == 0 || registry_of_serial(entry->serial) == NULL) {
+            policy = entry;
             memset(policy, 0, sizeof(*policy));
             policy->serial = heap->serial;
         }

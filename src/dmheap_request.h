@@ -92,7 +92,7 @@ static DMHEAP_COLD bool request_is_heard(struct request* request)
     bool is_heard = false;
     for (unsigned i = 0; i < request->refusals && !is_heard; i++) {
         is_heard =
-            policy_plead(request->refusal[i], request->alignment, request->size, request->name);
+            policies->plead(request->refusal[i], request->alignment, request->size, request->name);
     }
     request->refusals = 0;
     if (is_heard) {

@@ -300,7 +300,7 @@ static void unregister_several(struct dmheap_ctx* asked, const char* module_name
     bool is_sound = true;
     if (is_kept(asked, module_name)) {
         dmheap_port_unlock();
-        leak_report_kept(module_name);
+        policies->report_kept(module_name);
         return;
     }
     const unsigned count = close_module(asked, module_name, name, leak);
@@ -971,10 +971,18 @@ bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name
 
 /* ---- policies --------------------------------------------------------------------- */
 
+static const struct policy_calls policy_calls = {
+    policy_list, policy_plead, leak_count, leak_report, leak_report_kept, leak_tell,
+};
+
+/* Volatile, as `calls`: so that no compiler names in its stead what it points to. */
+static const struct policy_calls* const volatile policy_place = &policy_calls;
+
 /* The policy of a heap, to be changed; NULL: there is no such heap. The lock is held. */
 static struct policy* find_policy(const struct dmheap_ctx* asked)
 {
     const struct registry_entry* entry = find_entry(asked);
+    policies = policy_place;
     return entry != NULL ? policy_make(entry->ctx) : NULL;
 }
 
