@@ -428,7 +428,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk_modules,
 
 /*
  * What the functions below set is a heap's own, and goes with it: one that is torn down, or made
- * anew, has none of it. The first call of any of them brings a list of all that, some 450 bytes of
+ * anew, has none of it. A firmware that calls any of them has a list of all that, some 500 bytes of
  * RAM on a 32-bit target.
  *
  * A hook is called by the thread, or in the interrupt, whose call it is about, without the lock, and
