@@ -395,6 +395,163 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
                  (struct dmheap_ctx* ctx, const char* module_name,
                   struct dmheap_module_stats* stats));
 
+/** A module, to a visitor. */
+struct dmheap_module_info {
+    struct dmheap_ctx* ctx;      /* its heap */
+    const char* module_name;     /* valid here */
+    struct dmheap_module module; /* its handle */
+    size_t blocks;               /* that it has, what a realloc or calloc works on included */
+};
+
+/** Called for each module, without the lock; it may call any function. false ends the walk. */
+typedef bool (*dmheap_module_visitor)(const struct dmheap_module_info* info, void* context);
+
+/**
+ * @brief Visit all modules, in the order of their ids.
+ *
+ * Other threads go on meanwhile. A module that is there all the while is visited once, under the
+ * name that it has then; one that comes or goes is visited as it was at some moment, or not; by the
+ * time of the visit it may be gone. One that is being unregistered has no name any more, and is not
+ * visited.
+ *
+ * @param ctx     NULL: one after the other, the heaps that serve by default when this is called. A
+ *                module is visited in each of them that it has a record in.
+ * @param visitor Not NULL.
+ * @param context Handed to it.
+ * @return As dmheap_ctx_walk.
+ *
+ * Cost: proportional to the number of ids that were in use at a time; the lock is held for at most
+ * 32 of them and one name.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk_modules,
+                 (struct dmheap_ctx* ctx, dmheap_module_visitor visitor, void* context));
+
+/* ---- when a module dies ----------------------------------------------------------- */
+
+/*
+ * What the functions below set is a heap's own, and goes with it: one that is torn down, or made
+ * anew, has none of it. A firmware that calls any of them has a list of all that, some 500 bytes of
+ * RAM on a 32-bit target.
+ *
+ * A hook is called by the thread, or in the interrupt, whose call it is about, without the lock, and
+ * may call any function. Where a hook is set anew or taken away while another thread is about to
+ * call it, or in it, the former one may be called once more, with its own context: what that points
+ * to has to outlast this.
+ */
+
+/** What becomes of the blocks that a module has when it is unregistered. */
+enum dmheap_leak_policy {
+    DMHEAP_LEAK_SILENT,  /* they are freed; so it is where nothing else was set */
+    DMHEAP_LEAK_SUMMARY, /* they are freed, and one line of level WARN tells how many */
+    DMHEAP_LEAK_BLOCKS,  /* as that, with a line of level WARN for each of them before */
+    DMHEAP_LEAK_KEEP     /* nothing is freed, and the module stays */
+};
+
+/**
+ * @brief What to do with what a module still holds when it is unregistered from a heap.
+ *
+ * A module that holds nothing is unregistered without a further line, by any policy. One that holds
+ * a block in a heap that keeps is not unregistered: one line of level ERROR, and everything is as it
+ * was. With several heaps that serve by default and NULL for their context, as the nine functions
+ * do it, it is unregistered in all of them or in none; each heap tells of its own blocks.
+ *
+ * The lines give bytes with headers included, and a heap's name if it has one. Not told is what a
+ * realloc or calloc of another thread works on; it does count as held. What counts is the policy at
+ * the moment when the name is taken away.
+ *
+ * @param ctx    NULL: the first heap that serves by default.
+ * @param policy One of enum dmheap_leak_policy.
+ * @return true. false, and one line of level ERROR, if there is no such heap or no such policy.
+ *         Cost: constant. An unregistration that tells of blocks also costs a dmheap_ctx_walk.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_leak_policy,
+                 (struct dmheap_ctx* ctx, enum dmheap_leak_policy policy));
+
+/** The death of a module in a heap, to a hook. */
+struct dmheap_death {
+    struct dmheap_ctx* ctx;
+    const char* module_name; /* valid here */
+    size_t bytes;            /* that it held, headers included ... */
+    size_t blocks;           /* ... and in how many blocks */
+};
+
+/** Called for each module that died. */
+typedef void (*dmheap_death_hook)(const struct dmheap_death* death, void* context);
+
+/**
+ * @brief Have a function called for each module that was unregistered from a heap.
+ *
+ * By then the module is gone from all heaps it was unregistered from, and the lines of the log are
+ * written. Its name may be another module's already, which the figures have nothing of. Nothing is
+ * called for modules that go with their heap, nor if the heap is torn down meanwhile, or had no such
+ * hook when the name was taken away. The blocks are counted right before they are freed; not counted
+ * is what a realloc or calloc of another thread works on.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param hook    NULL: none any more.
+ * @param context Handed to it.
+ * @return true. false, and one line of level ERROR, if there is no such heap. Cost: constant. With a
+ *         hook, an unregistration also costs a dmheap_ctx_walk.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_death_hook,
+                 (struct dmheap_ctx* ctx, dmheap_death_hook hook, void* context));
+
+/* ---- when a request fails --------------------------------------------------------- */
+
+/** Why a request fails. */
+enum dmheap_reason {
+    DMHEAP_REASON_NO_MEMORY,  /* no free memory serves it; without accounting, always this one */
+    DMHEAP_REASON_FRAGMENTED, /* enough is free, but not in one piece, or not aligned so */
+    DMHEAP_REASON_LIMIT,      /* its module may have no more */
+    DMHEAP_REASON_RESERVE     /* what is free is kept for other modules */
+};
+
+/** How many reasons there are. */
+#define DMHEAP_REASONS 4
+
+/** A request that is about to fail, to a hook. */
+struct dmheap_failure {
+    struct dmheap_ctx* ctx;  /* the heap that refused it */
+    enum dmheap_reason reason;
+    size_t size;             /* bytes asked for; 0 also where only a module's record has no place */
+    size_t alignment;        /* of the block, in bytes */
+    const char* module_name; /* the owner; empty: nobody. Valid here */
+    unsigned calls;          /* of this heap's hook that are under way, this one included */
+};
+
+/** How many calls of a heap's failure hook may be under way at a time. */
+#define DMHEAP_FAILURE_CALLS_MAX 4
+
+/** Called before a request fails. true: memory was released, try once more. */
+typedef bool (*dmheap_failure_hook)(const struct dmheap_failure* failure, void* context);
+
+/**
+ * @brief Have a function called when a request is about to fail for want of memory in a heap.
+ *
+ * That is any request of dmheap.h or of this file that needs memory: for a block, or for the record
+ * of a module that it makes known or renames. Not one that fails for what it was given, nor for want
+ * of ids. Where several heaps refused it, their hooks are called in that order, until one gives
+ * true: then the whole request is done once more, as if it were made then. Only if that fails as
+ * well, or no hook gave true, it fails, with its line of level ERROR.
+ *
+ * The block of a realloc is as it was; it is looked for again, so one that was freed meanwhile is a
+ * bad pointer. (Or another block that has its place by now: what is being resized is not to be freed
+ * by others.) The text of a module's name may go: it was copied.
+ *
+ * A request that fails inside a hook calls the hook again, as one of another thread does: the two
+ * cannot be told apart. `calls` says how many there are; while they are DMHEAP_FAILURE_CALLS_MAX, a
+ * further request fails without one. So a hook that makes requests that may fail should give false
+ * at once where `calls` is above 1, if it needs no calls by several threads; else its depth on the
+ * stack is that many calls.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param hook    NULL: none any more.
+ * @param context Handed to it.
+ * @return true. false, and one line of level ERROR, if there is no such heap. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_failure_hook,
+                 (struct dmheap_ctx* ctx, dmheap_failure_hook hook, void* context));
+
 /* ---- accounts --------------------------------------------------------------------- */
 
 /*
@@ -405,17 +562,6 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
  * heap by default that knows the module; if none does, the first with room for it. NULL or the empty
  * text for `module_name` means nobody's blocks.
  */
-
-/** Why a request was refused with which nothing was wrong. */
-enum dmheap_reason {
-    DMHEAP_REASON_NO_MEMORY,  /* less is free than was asked for */
-    DMHEAP_REASON_FRAGMENTED, /* as much is free, but not in one piece, or not aligned so */
-    DMHEAP_REASON_LIMIT,      /* the module would exceed its limit */
-    DMHEAP_REASON_RESERVE     /* what is free is reserved for other modules */
-};
-
-/** How many reasons there are. */
-#define DMHEAP_REASONS 4
 
 /** What a module holds in a heap, and what it may hold there. */
 struct dmheap_account {

@@ -136,14 +136,17 @@ DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const c
     return block_payload(block);
 }
 
-/* Go on where a block cannot be resized in place, for `outcome`; the lock is held. */
+/*
+ * Go on where a block cannot be resized in place, for `outcome`; the lock is held. Where there may
+ * be several heaps, all begins anew.
+ */
 static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* ptr, size_t size)
 {
-    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    const dmheap_word serial = root.heap->serial;
-    if (root.several != NULL && outcome == VERDICT_BAD_POINTER) {
+    if (DMHEAP_SHORT_PATHS && root.several != NULL) {
         return root.several->realloc(NULL, ptr, size);
     }
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    const dmheap_word serial = root.heap->serial;
     if (outcome == VERDICT_MUST_MOVE) {
         const size_t alignment = module_alignment(root.heap, ptr);
         outcome = module_begin_move(root.heap, ptr, alignment, size, &move);
@@ -162,6 +165,9 @@ DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_n
     dmheap_port_lock();
     if (ptr == NULL) {
         return malloc_and_unlock(1, size, module_name);
+    }
+    if (!DMHEAP_SHORT_PATHS && root.several != NULL) { /* at once, as malloc_and_unlock does */
+        return root.several->realloc(NULL, ptr, size);
     }
     const enum dmheap_verdict verdict = module_resize(root.heap, ptr, size);
     if (verdict != VERDICT_OK) {

@@ -190,9 +190,10 @@ static inline enum dmheap_verdict account_reason(struct dmheap_ctx* ctx,
                                                                      : VERDICT_FRAGMENTED;
 }
 
+/* Was a request refused for want of memory, or for what its owner may have? */
 static inline bool account_is_reason(enum dmheap_verdict verdict)
 {
-    return verdict == VERDICT_NO_MEMORY || verdict >= VERDICT_FRAGMENTED;
+    return verdict == VERDICT_NO_MEMORY || (DMHEAP_ACCOUNTING && verdict >= VERDICT_FRAGMENTED);
 }
 
 /* The reason's number, in the order of the public ones. */

@@ -341,15 +341,16 @@ static inline enum dmheap_verdict module_realign(struct dmheap_ctx* ctx, const v
         return verdict;
     }
     struct dmheap_block* block = block_of(ptr);
-    if (heap_alignment(ctx, block) >= alignment) {
-        return module_resize_at(ctx, ptr, index, behind, size);
-    }
-    if (heap_is_beyond(ctx, size, true)) { /* true: the new place has a byte for the alignment */
+    const dmheap_word own = heap_alignment(ctx, block);
+    const bool must_move = own != 0 && own < alignment; /* 0: damaged, and refused below */
+    if (must_move && heap_is_beyond(ctx, size, true)) { /* true: the new place has a byte for it */
         struct record* record = module_of(ctx, block_owner(block));
         return module_refuse(ctx, record_holding(ctx, record), size, VERDICT_NO_MEMORY);
     }
-    verdict = heap_resize(ctx, block, index, behind, (size_t)heap_usable(ctx, block)); /* proof */
-    return verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
+    const size_t here =
+        must_move ? (size_t)heap_usable(ctx, block) : size; /* a proof, if as it is */
+    verdict = module_resize_at(ctx, ptr, index, behind, here);
+    return must_move && verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
 }
 
 /*
@@ -508,6 +509,12 @@ static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, 
 }
 
 /* ---- questions ------------------------------------------------------------------ */
+
+/* How many blocks a module has, that is found by its name. */
+static inline size_t module_blocks(const struct record* record)
+{
+    return record->references != 0 ? (size_t)record->references - 1 : 0;
+}
 
 /* Is anything live at `ptr`, which may be any address? */
 static inline bool module_has(const struct dmheap_ctx* ctx, const void* ptr)

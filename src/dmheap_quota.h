@@ -43,16 +43,31 @@ static struct dmheap_holding* find_holding(struct dmheap_ctx* heap, const char* 
     return *verdict == VERDICT_OK ? record_holding(heap, record) : NULL;
 }
 
-/* The same for a module that is made known if it is not; *heap is where. */
+/*
+ * The same for a module that is made known if it is not; *heap is where. The lock is held before and
+ * after, but not while a failure hook is asked. There may be damage to report in any case.
+ */
 static struct dmheap_holding* make_holding(struct dmheap_ctx* asked, const char* module_name,
                                            struct dmheap_ctx** heap, enum dmheap_verdict* verdict)
 {
-    *heap = find_home(asked, module_name);
-    struct dmheap_holding* holding = find_holding(*heap, module_name, verdict);
-    if (*verdict == VERDICT_NO_MODULE && make_module(asked, module_name, verdict) != NULL) {
-        *heap = find_home(asked, module_name);
-        holding = find_holding(*heap, module_name, verdict);
+    struct request request;
+    struct dmheap_holding* holding;
+    request_begin(&request, 1, 0, module_name);
+    for (;;) {
+        *heap = find_home(asked, request.module_name);
+        holding = find_holding(*heap, request.module_name, verdict);
+        if (*verdict != VERDICT_NO_MODULE) {
+            break;
+        }
+        if (make_module(asked, &request) == NULL) {
+            dmheap_port_unlock();
+            if (!request_is_heard(&request)) {
+                dmheap_port_lock();
+                break;
+            }
+        }
     }
+    *verdict = request.verdict != VERDICT_OK ? request.verdict : *verdict;
     return holding;
 }
 
@@ -117,19 +132,24 @@ bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_
     if (holding != NULL) {
         holding->limit = account_word(bytes);
     }
-    return unlock_and_report_module(verdict, "limit", module_name);
+    (void)unlock_and_report_module(verdict, "limit", module_name);
+    return holding != NULL;
 }
 
 bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
 {
     enum dmheap_verdict verdict;
     struct dmheap_ctx* heap;
+    bool is_done = false;
     dmheap_port_lock();
     struct dmheap_holding* holding = make_holding(ctx, module_name, &heap, &verdict);
     if (holding != NULL) {
-        verdict = account_reserve(heap, holding, account_word(bytes));
+        const enum dmheap_verdict here = account_reserve(heap, holding, account_word(bytes));
+        is_done = here == VERDICT_OK;
+        verdict = is_done ? verdict : here;
     }
-    return unlock_and_report_module(verdict, "reserve", module_name);
+    (void)unlock_and_report_module(verdict, "reserve", module_name);
+    return is_done;
 }
 
 /* ---- heaps ----------------------------------------------------------------------- */

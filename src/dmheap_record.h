@@ -212,6 +212,30 @@ static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmhe
                                              : record_of(ctx, id);
 }
 
+/*
+ * The first record with a name among `most` ids from *id on, or NULL; *id is where to look on. Slots
+ * that were never used are passed by whole groups.
+ */
+static inline const struct record* record_next(const struct dmheap_ctx* ctx, dmheap_word* id,
+                                               unsigned most)
+{
+    for (; most != 0 && *id < RECORD_ID_END; most--) {
+        const unsigned number = record_group_of(*id);
+        const dmheap_word first = record_group_first(number);
+        const struct record_group* group = record_group(ctx, number);
+        if (group == NULL || group->slot[*id - first] == 0) {
+            *id = record_group_first(number + 1);
+            continue;
+        }
+        const struct record* record = record_of(ctx, *id);
+        *id += 1;
+        if (record != NULL && record->name[0] != '\0') {
+            return record;
+        }
+    }
+    return NULL;
+}
+
 /* The record of that id and serial, both of which may be anything, if it has a name; or NULL. */
 static inline struct record* record_of_handle(const struct dmheap_ctx* ctx, uint32_t id,
                                               uint32_t serial)
