@@ -314,6 +314,7 @@ struct dmheap_block_info {
     const void* ptr;         /* what malloc gave; of free memory, what it would give about here */
     size_t size;             /* bytes that it takes up, its header included */
     const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
+    uint32_t sequence; /* of what is not free: its number, see dmheap_ctx_mark; 0 without those */
 };
 
 /** Called for each block, without the lock; it may call any function. false ends the walk. */
@@ -392,6 +393,48 @@ struct dmheap_module_stats {
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
                  (struct dmheap_ctx* ctx, const char* module_name,
                   struct dmheap_module_stats* stats));
+
+/* ---- marks ---------------------------------------------------------------------- */
+
+/*
+ * These are there only in a library that was built with DMHEAP_SEQUENCE=1: else they do not link.
+ * So they are not registered with DMOD, either. Each block has a number then, in 4 bytes behind
+ * what a client may use: how many allocations there were in all heaps until it came, the heap's own
+ * included. It keeps it in dmheap_realloc and when it is handed to another module. After 2^32
+ * allocations numbers begin again: a block that is older than that counts as one of later.
+ */
+
+/**
+ * @brief Take a mark: what is allocated from now on counts as allocated since.
+ *
+ * @return The mark, for all heaps. Nothing is kept of it, so there may be any number. 0 is the mark
+ *         before the first allocation. Cost: constant.
+ */
+uint32_t dmheap_ctx_mark(void);
+
+/**
+ * @brief Visit clients' blocks that were allocated since a mark, before this call, and are there.
+ *
+ * @param ctx     As for dmheap_ctx_walk.
+ * @param mark    What dmheap_ctx_mark gave.
+ * @param visitor As for dmheap_ctx_walk.
+ * @param context Handed to it.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+bool dmheap_ctx_walk_since(struct dmheap_ctx* ctx, uint32_t mark, dmheap_visitor visitor,
+                           void* context);
+
+/**
+ * @brief What does a module hold of what was allocated since a mark, before this call?
+ *
+ * @param ctx         As for dmheap_ctx_get_module_stats.
+ * @param mark        What dmheap_ctx_mark gave.
+ * @param module_name The module that has it now; NULL or empty: nobody.
+ * @param stats       Gets the figures, as by that function; all zero on failure.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+bool dmheap_ctx_get_module_stats_since(struct dmheap_ctx* ctx, uint32_t mark,
+                                       const char* module_name, struct dmheap_module_stats* stats);
 
 /* clang-format on */
 

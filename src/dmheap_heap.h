@@ -126,7 +126,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->granule_shift = bits_highest((dmheap_word)granule);
     plan->granules = usable >> (unsigned)plan->granule_shift;
     plan->size_mask = BLOCK_SIZE_MASK & (0 - (dmheap_word)granule);
-    plan->round = DMHEAP_WORD_BYTES + (dmheap_word)granule - 1;
+    plan->round = BLOCK_OVERHEAD_BYTES + (dmheap_word)granule - 1;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
     plan->hint_id = OWNER_NOBODY;
     const uintptr_t classes = index_class(plan, (uintptr_t)usable) + 1;
@@ -138,7 +138,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->top = plan->first;
     plan->end = usable - DMHEAP_WORD_BYTES;
     if (plan->alignment == granule) {
-        plan->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
+        plan->request_limit = plan->end - plan->first - BLOCK_OVERHEAD_BYTES + 1;
     }
     return heap_check_plan(plan, ctx);
 }
@@ -163,7 +163,7 @@ static inline uintptr_t heap_size(const struct dmheap_ctx* ctx, const struct dmh
 /* Bytes of a live block that a client may use. */
 static inline uintptr_t heap_usable(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
-    return heap_size(ctx, block) - sizeof(dmheap_word) - ((block->header & BLOCK_ALIGNED) != 0);
+    return heap_size(ctx, block) - BLOCK_OVERHEAD_BYTES - ((block->header & BLOCK_ALIGNED) != 0);
 }
 
 /* Can that be a live block's size: does it end in the heap, and not too soon? */
@@ -173,11 +173,24 @@ static inline bool heap_is_size(const struct dmheap_ctx* ctx, const struct dmhea
     return size >= BLOCK_MIN_BYTES && size <= (uintptr_t)ctx->top - ctx_offset(ctx, block);
 }
 
-/* Where an over-aligned block keeps log2 of its alignment: its last byte. */
+/* The number of a live block; 0 where its size cannot be right. */
+static inline uint32_t heap_number(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return heap_is_size(ctx, block) ? trailer_number(block, heap_size(ctx, block)) : 0;
+}
+
+/* A block that moves stays the same allocation: its new place gets its number. */
+static inline void heap_keep_number(const struct dmheap_ctx* ctx, const struct dmheap_block* from,
+                                    const struct dmheap_block* to)
+{
+    trailer_set_number(to, heap_size(ctx, to), heap_number(ctx, from));
+}
+
+/* Where an over-aligned block keeps log2 of its alignment: its payload's last byte. */
 static inline uint8_t* heap_alignment_byte(const struct dmheap_ctx* ctx,
                                            const struct dmheap_block* block)
 {
-    return (uint8_t*)block_at(block, heap_size(ctx, block)) - 1;
+    return (uint8_t*)block_at(block, heap_size(ctx, block) - BLOCK_TRAILER_BYTES) - 1;
 }
 
 /*
@@ -225,6 +238,7 @@ static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block
 {
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
     block->header = tags | (dmheap_word)size;
+    trailer_set_number(block, size, trailer_new_number());
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
@@ -282,7 +296,7 @@ static DMHEAP_COLD bool heap_give_up(struct dmheap_ctx* ctx)
 /* Is a payload of `size` bytes, and of one more if so, beyond what any block can have? */
 static inline bool heap_is_beyond(const struct dmheap_ctx* ctx, size_t size, bool one_more)
 {
-    return size > ctx->end - ctx->first - DMHEAP_WORD_BYTES - one_more;
+    return size > ctx->end - ctx->first - BLOCK_OVERHEAD_BYTES - one_more;
 }
 
 /* Bytes of a block for a payload of `size` bytes that is not beyond that. */
@@ -594,7 +608,7 @@ static inline uintptr_t heap_largest(const struct dmheap_ctx* ctx)
         listed = least > spare ? least - spare : 0;
     }
     const uintptr_t largest = room > listed ? room : listed;
-    return largest >= BLOCK_MIN_BYTES ? largest - sizeof(dmheap_word) : 0;
+    return largest >= BLOCK_MIN_BYTES ? largest - BLOCK_OVERHEAD_BYTES : 0;
 }
 
 /* ---- release and resize ------------------------------------------------------ */
@@ -762,6 +776,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
         return VERDICT_NO_MEMORY;
     }
     uintptr_t now = before;
+    const uint32_t number = heap_number(ctx, block);
     const enum dmheap_verdict verdict =
         heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live_is_there(live));
     if (verdict == VERDICT_OK) {
@@ -769,6 +784,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
         if (DMHEAP_UNLIKELY(remembers)) {
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
         }
+        trailer_set_number(block, now, number);
     }
     return verdict;
 }

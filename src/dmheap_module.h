@@ -239,7 +239,8 @@ static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ct
     }
     move->from = block;
     move->owner = block_owner(block);
-    move->bytes = heap_size(ctx, block) - sizeof(dmheap_word);
+    move->bytes = heap_size(ctx, block) - BLOCK_OVERHEAD_BYTES;
+    heap_keep_number(ctx, block, move->to);
     block_set_owner(block, OWNER_HEAP);
     return VERDICT_OK;
 }

@@ -15,6 +15,8 @@
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.
  *   DMHEAP_NO_INTRINSICS  1: bit scans in portable C, 0 (default): the compiler's own.
+ *   DMHEAP_SEQUENCE       1: each block has a number, for dmheap_ctx_mark and its kind, which exist
+ *                         then only; 4 bytes per block. 0 (default): none.
  *   DMHEAP_ASSERTS        1: internal assertions through the port, 0 (default): none.
  */
 #ifndef DMHEAP_PLATFORM_H
@@ -29,6 +31,13 @@
 
 #ifndef DMHEAP_NO_INTRINSICS
 #define DMHEAP_NO_INTRINSICS 0
+#endif
+
+#ifndef DMHEAP_SEQUENCE
+#define DMHEAP_SEQUENCE 0
+#endif
+#if DMHEAP_SEQUENCE != 0 && DMHEAP_SEQUENCE != 1
+#error "DMHEAP_SEQUENCE is 0 or 1."
 #endif
 
 /* Scans in one to three instructions; elsewhere the portable ones beat a call into libgcc. */

@@ -653,6 +653,7 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     sight->info.module_name = sight->name;
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
+    sight->info.sequence = found->is_live ? heap_number(heap, found->block) : 0;
     sight->info.kind = !found->is_live       ? DMHEAP_BLOCK_FREE
                        : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
                                              : DMHEAP_BLOCK_LIVE;
@@ -818,5 +819,52 @@ bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name
     }
     return is_whole;
 }
+
+/* ---- marks ------------------------------------------------------------------------ */
+
+#if DMHEAP_SEQUENCE
+uint32_t dmheap_ctx_mark(void)
+{
+    dmheap_port_lock();
+    const uint32_t mark = trailer_last_number;
+    dmheap_port_unlock();
+    return mark;
+}
+
+/* Between which two marks a block is visited, and who asked for it. */
+struct since {
+    uint32_t mark;
+    uint32_t now;
+    dmheap_visitor visitor;
+    void* context;
+};
+
+static bool visit_since(const struct dmheap_block_info* block, void* context)
+{
+    const struct since* since = context;
+    const bool is_asked_for = block->kind == DMHEAP_BLOCK_LIVE &&
+                              trailer_is_since(block->sequence, since->mark, since->now);
+    return !is_asked_for || since->visitor(block, since->context);
+}
+
+bool dmheap_ctx_walk_since(struct dmheap_ctx* ctx, uint32_t mark, dmheap_visitor visitor,
+                           void* context)
+{
+    struct since since = {mark, dmheap_ctx_mark(), visitor, context};
+    return dmheap_ctx_walk(ctx, visit_since, &since);
+}
+
+bool dmheap_ctx_get_module_stats_since(struct dmheap_ctx* ctx, uint32_t mark,
+                                       const char* module_name, struct dmheap_module_stats* stats)
+{
+    struct tally tally = {module_name != NULL ? module_name : "", stats};
+    memset(stats, 0, sizeof(*stats));
+    const bool is_whole = dmheap_ctx_walk_since(ctx, mark, tally_block, &tally);
+    if (!is_whole) {
+        memset(stats, 0, sizeof(*stats));
+    }
+    return is_whole;
+}
+#endif
 
 #endif
