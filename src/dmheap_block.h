@@ -36,7 +36,7 @@
 #define BLOCK_MIN_BYTES (sizeof(dmheap_word) * 4) /* header, two links, footer */
 
 /* What a live block has behind its payload: dmheap_trailer.h. */
-#define BLOCK_TRAILER_BYTES  (4U * DMHEAP_SEQUENCE)
+#define BLOCK_TRAILER_BYTES  (4U * DMHEAP_CANARY + 4U * DMHEAP_SEQUENCE)
 #define BLOCK_OVERHEAD_BYTES ((unsigned)sizeof(dmheap_word) + BLOCK_TRAILER_BYTES)
 
 #define OWNER_FREE    ((dmheap_word)0)

@@ -179,6 +179,13 @@ static inline uint32_t heap_number(const struct dmheap_ctx* ctx, const struct dm
     return heap_is_size(ctx, block) ? trailer_number(block, heap_size(ctx, block)) : 0;
 }
 
+/* Is what stands behind a live block's payload as it was written? Its size is not trusted. */
+static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return !DMHEAP_CANARY ||
+           (heap_is_size(ctx, block) && trailer_is_sealed(ctx, block, heap_size(ctx, block)));
+}
+
 /* A block that moves stays the same allocation: its new place gets its number. */
 static inline void heap_keep_number(const struct dmheap_ctx* ctx, const struct dmheap_block* from,
                                     const struct dmheap_block* to)
@@ -190,7 +197,7 @@ static inline void heap_keep_number(const struct dmheap_ctx* ctx, const struct d
 static inline uint8_t* heap_alignment_byte(const struct dmheap_ctx* ctx,
                                            const struct dmheap_block* block)
 {
-    return (uint8_t*)block_at(block, heap_size(ctx, block) - BLOCK_TRAILER_BYTES) - 1;
+    return trailer_alignment_byte(block, heap_size(ctx, block));
 }
 
 /*
@@ -239,6 +246,7 @@ static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
     block->header = tags | (dmheap_word)size;
     trailer_set_number(block, size, trailer_new_number());
+    trailer_seal(ctx, block, size);
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
@@ -525,6 +533,7 @@ static inline struct dmheap_block* heap_try_aligned(struct dmheap_ctx* ctx, size
     struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, tags);
     if (block != NULL && remember) {
         *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest((dmheap_word)alignment);
+        trailer_seal(ctx, block, heap_size(ctx, block));
     }
     return block;
 }
@@ -664,7 +673,7 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     const uintptr_t size = heap_size(ctx, block);
     const uintptr_t next = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
     uintptr_t front = 0;
-    if (DMHEAP_UNLIKELY(live_is_inside(next))) {
+    if (DMHEAP_UNLIKELY(live_is_inside(next) || !heap_is_whole(ctx, block))) {
         return false;
     }
     if (DMHEAP_UNLIKELY((block->header & BLOCK_PREV_FREE) != 0) &&
@@ -769,7 +778,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
     }
     const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
     const dmheap_word alignment = heap_alignment(ctx, block);
-    if (DMHEAP_UNLIKELY(alignment == 0)) {
+    if (DMHEAP_UNLIKELY(alignment == 0 || !heap_is_whole(ctx, block))) {
         return VERDICT_DAMAGED;
     }
     if (DMHEAP_UNLIKELY(heap_is_beyond(ctx, size, remembers))) {
@@ -785,6 +794,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
         }
         trailer_set_number(block, now, number);
+        trailer_seal(ctx, block, now);
     }
     return verdict;
 }
@@ -875,7 +885,8 @@ static inline bool heap_take_before_live(struct dmheap_ctx* ctx, const struct dm
     const uintptr_t granules = ((uintptr_t)end - (uintptr_t)block) >> shift;
     const uintptr_t index = (ctx_offset(ctx, block) >> shift) + 1; /* of its payload */
     const uintptr_t next = live_next(ctx, index, granules, live_flip(ctx, index));
-    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end))) {
+    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end) ||
+                        !heap_is_whole(ctx, block))) {
         heap_flip_back(ctx, block);
         return false;
     }

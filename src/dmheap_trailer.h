@@ -2,12 +2,13 @@
 /*
  * Trailers: what a live block has behind its payload, in a library that was built with it.
  *
- *   [ header ][ payload ............ | A ][ number ][ next header
- *                                          DMHEAP_SEQUENCE
+ *   [ header ][ payload ............ | A ][ canary ][ number ][ next header
+ *                                    DMHEAP_CANARY   DMHEAP_SEQUENCE
  *
  * Knows: the end of a live block whose size is known to be right. Does not know: who trusts it.
- * Always holds: without the setting there are no trailers, and nothing here comes to any code.
- * Cost: about three instructions for a number.
+ * Always holds: a live block's canary is right for its place and its heap; without the settings
+ * there are no trailers, and nothing here comes to any code.
+ * Cost: about eight instructions for a canary, three for a number.
  */
 #ifndef DMHEAP_TRAILER_H
 #define DMHEAP_TRAILER_H
@@ -24,6 +25,48 @@ static inline trailer_word* trailer_end(const struct dmheap_block* block, uintpt
 {
     return (trailer_word*)block_at(block, size);
 }
+
+/* A payload's last byte, where an over-aligned block keeps log2 of its alignment. */
+static inline uint8_t* trailer_alignment_byte(const struct dmheap_block* block, uintptr_t size)
+{
+    return (uint8_t*)block_at(block, size - BLOCK_TRAILER_BYTES) - 1;
+}
+
+/* ---- the canary --------------------------------------------------------------- */
+
+/*
+ * Another one in each place and each heap, so that one copied along with its block is wrong. It
+ * covers the alignment's byte, which an overrun by one byte hits: none of its values has another's
+ * canary. No byte of a canary is 0, so the end of a text always shows. Multiplicative hashing: D.
+ * Knuth.
+ */
+static inline uint32_t trailer_canary(const struct dmheap_ctx* ctx,
+                                      const struct dmheap_block* block, uintptr_t size)
+{
+    const uint32_t place = (uint32_t)ctx_offset(ctx, block) * 2654435769U;
+    const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
+    const uint32_t alignment = is_aligned ? *trailer_alignment_byte(block, size) * 0x102U : 0;
+    return (place ^ (uint32_t)ctx->serial ^ alignment) | 0x01010101U;
+}
+
+/* Write the canary of a live block: at last, when its header and its last byte are as they stay. */
+static inline void trailer_seal(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                uintptr_t size)
+{
+    if (DMHEAP_CANARY) {
+        trailer_end(block, size)[-1 - DMHEAP_SEQUENCE] = trailer_canary(ctx, block, size);
+    }
+}
+
+/* Is the canary as it was written? */
+static inline bool trailer_is_sealed(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                     uintptr_t size)
+{
+    return !DMHEAP_CANARY ||
+           trailer_end(block, size)[-1 - DMHEAP_SEQUENCE] == trailer_canary(ctx, block, size);
+}
+
+/* ---- the number --------------------------------------------------------------- */
 
 /* The number of a block that is new; they begin again after 2^32. */
 static inline uint32_t trailer_new_number(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands behind a payload: the numbers of DMHEAP_SEQUENCE, and what dmheap_ctx.h says of marks.
- * A case whose setting is off is skipped.
+ * What stands behind a payload: the numbers of DMHEAP_SEQUENCE, with what dmheap_ctx.h says of
+ * marks, and the canaries of DMHEAP_CANARY. A case whose setting is off is skipped.
  *
  *     test_trailer           all cases, the random ones from a fresh seed
  *     test_trailer SEED      all cases, the random ones from that seed
@@ -346,6 +346,152 @@ static void without_a_heap_nothing_is_since_a_mark(void** state)
 }
 #endif
 
+/* ---- canaries --------------------------------------------------------------------------- */
+
+/* Free and realloc of that block change nothing and log one line each. */
+static void expect_refused(void* ptr)
+{
+    snapshot_take();
+    dmheap_free(ptr, true);
+    expect_error();
+    assert_null(dmheap_realloc(ptr, 1, NULL));
+    expect_error();
+    assert_null(dmheap_realloc(ptr, 1000, NULL));
+    expect_error();
+    assert_null(dmheap_ctx_aligned_realloc(NULL, ptr, 256, 1, NULL));
+    expect_error();
+    assert_true(snapshot_is_same());
+}
+
+/* The first byte behind what a client may use, whatever is written there, and the next three. */
+static void an_overrun_by_any_byte_is_refused(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    static const size_t alignments[] = {8, 64, 512};
+    heap_open(4 * KIB, 8);
+    for (unsigned i = 0; i < 30; i++) {
+        const char* name = i % 2 == 0 ? NULL : "app";
+        unsigned char* ptr = dmheap_aligned_alloc(alignments[i % 3], i, name);
+        void* wall = i % 4 == 0 ? dmheap_malloc(1, name) : NULL;
+        const size_t usable = dmheap_ctx_usable_size(NULL, ptr);
+        for (size_t at = usable; at < usable + 4; at++) {
+            const unsigned char right = ptr[at];
+            for (unsigned value = 0; value < 256; value += i % 8 == 0 ? 1 : 51) {
+                ptr[at] = (unsigned char)value;
+                if (value != right) {
+                    expect_refused(ptr);
+                }
+                ptr[at] = right;
+            }
+        }
+        dmheap_free(ptr, true);
+        dmheap_free(wall, true);
+        expect_silence();
+        (void)heap_verify();
+    }
+}
+
+/* A text without room for its end. */
+static void the_end_of_a_text_always_shows(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    for (unsigned heap = 0; heap < 20; heap++) {
+        heap_open(8 * KIB, 8);
+        for (char* ptr = dmheap_malloc(9, NULL); ptr != NULL; ptr = dmheap_malloc(9, NULL)) {
+            char* end = ptr + dmheap_ctx_usable_size(NULL, ptr);
+            const char right = *end;
+            *end = '\0';
+            dmheap_free(ptr, true);
+            expect_error();
+            *end = right;
+        }
+        test_port_forget_lines();
+        (void)heap_verify();
+        arenas_release();
+    }
+}
+
+/* With all that stands behind it, as a loop that runs too far in two arrays alike. */
+static void a_canary_is_no_other_blocks(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    heap_open(4 * KIB, 8);
+    unsigned char* one = dmheap_malloc(40, "app");
+    unsigned char* two = dmheap_malloc(40, "app");
+    assert_int_equal(heap_capacity(one), heap_capacity(two));
+    (void)dmheap_malloc(1, NULL);
+    memcpy(two, one, heap_capacity(one) + BLOCK_TRAILER_BYTES);
+    expect_refused(two);
+    dmheap_free(one, true);
+    expect_silence();
+}
+
+static void a_canary_is_no_other_heaps(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    unsigned char* buffer = arena_make(4 * KIB, 0);
+    unsigned char before[100 + BLOCK_TRAILER_BYTES];
+    assert_true(heap_start(buffer, 4 * KIB, 8));
+    unsigned char* ptr = dmheap_malloc(100, NULL);
+    assert_true(heap_capacity(ptr) >= 100);
+    memcpy(before, ptr + heap_capacity(ptr) - 100, sizeof(before));
+    assert_true(heap_start(buffer, 4 * KIB, 8));
+    assert_ptr_equal(dmheap_malloc(100, NULL), ptr);
+    test_port_forget_lines();
+    memcpy(ptr + heap_capacity(ptr) - 100, before, sizeof(before));
+    expect_refused(ptr);
+}
+
+/* Each of a few blocks in turn: at the end of a run, inside, alone, beside free memory. */
+static void unregistration_leaves_what_was_overrun_alone(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    enum { BLOCKS = 12 };
+    for (unsigned victim = 0; victim < BLOCKS; victim++) {
+        unsigned char* ptr[BLOCKS];
+        heap_open(8 * KIB, 8);
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            ptr[i] = i % 5 == 4 ? dmheap_aligned_alloc(128, 30, "app") : dmheap_malloc(50, "app");
+            assert_true(i % 4 != 1 || dmheap_malloc(1, NULL) != NULL);
+        }
+        ptr[victim][dmheap_ctx_usable_size(NULL, ptr[victim])] ^= 0x40;
+        test_port_forget_lines();
+        dmheap_unregister_module("app");
+        check_log(1, 0, 1, NULL, __FILE__, __LINE__);
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            assert_int_equal(live_is(test_heap.ctx, ptr[i]), i == victim);
+        }
+        ptr[victim][heap_usable(test_heap.ctx, block_of(ptr[victim]))] ^= 0x40;
+        (void)heap_verify();
+        arenas_release();
+    }
+}
+
+/* Beyond what the map shows: the size of a long block leads past others, to the end of one. */
+static void a_size_that_leads_to_another_blocks_end_is_refused(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    heap_open(64 * KIB, 8);
+    void* ptr = dmheap_malloc(4 * KIB, NULL);
+    dmheap_word past = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        const void* other = dmheap_malloc(2 * KIB, "app");
+        past += other != NULL && i < 4 ? (dmheap_word)block_size(block_of(other)) : 0;
+    }
+    test_port_forget_lines();
+    block_of(ptr)->header += past;
+    expect_refused(ptr);
+    block_of(ptr)->header -= past;
+    dmheap_free(ptr, true);
+    expect_silence();
+}
+
 int main(int argc, char** argv)
 {
     seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
@@ -364,6 +510,12 @@ int main(int argc, char** argv)
         heap_case(a_mark_is_good_for_all_heaps),
         heap_case(without_a_heap_nothing_is_since_a_mark),
 #endif
+        heap_case(an_overrun_by_any_byte_is_refused),
+        heap_case(the_end_of_a_text_always_shows),
+        heap_case(a_canary_is_no_other_blocks),
+        heap_case(a_canary_is_no_other_heaps),
+        heap_case(unregistration_leaves_what_was_overrun_alone),
+        heap_case(a_size_that_leads_to_another_blocks_end_is_refused),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }
