@@ -93,7 +93,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
  * Its context and all pointers into it are bad from then on, and so are heaps that stand in blocks
  * of it. Its buffer is the caller's again, but for what a realloc or calloc of another thread is
  * copying or clearing there at this moment: let those end before the memory serves otherwise. They
- * end with NULL, and an unregistration without doing more.
+ * end with NULL, and an unregistration without doing more. (With DMHEAP_POISON, a free and an
+ * unregistration fill a block there, too; so let them end.)
  *
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */

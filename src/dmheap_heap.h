@@ -683,6 +683,27 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     return heap_give(ctx, block, size, front, live_is_there(next));
 }
 
+/* Would heap_release free a block that live_find found? Nothing changes. */
+static inline bool heap_may_release(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                    uintptr_t index, uintptr_t behind)
+{
+    const uintptr_t size = heap_size(ctx, block);
+    const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
+    const struct dmheap_block* next = block_at(block, size);
+    uintptr_t front;
+    if (live_is_inside(live) || !heap_is_size(ctx, block) || !heap_is_whole(ctx, block)) {
+        return false;
+    }
+    if ((block->header & BLOCK_PREV_FREE) != 0 && !heap_is_free_before(ctx, block, &front)) {
+        return false;
+    }
+    if (live_is_there(live)) {
+        return !block_is_free(next);
+    }
+    return (dmheap_word)ctx_offset(ctx, next) == ctx->top ||
+           (heap_is_free_at(ctx, next) && index_is_linked(ctx, next));
+}
+
 /* Free the live block at `payload`, which may be any address. */
 static inline enum dmheap_verdict heap_free(struct dmheap_ctx* ctx, const void* payload)
 {

@@ -19,6 +19,8 @@
  *                         then only; 4 bytes per block. 0 (default): none.
  *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it was written over;
  *                         4 bytes per block. 0 (default): none.
+ *   DMHEAP_POISON         1: what a client had is filled with 0xDD before it is free memory, without
+ *                         the lock, so free takes that twice. 0 (default): it stays as it was.
  *   DMHEAP_ASSERTS        1: internal assertions through the port, 0 (default): none.
  */
 #ifndef DMHEAP_PLATFORM_H
@@ -47,6 +49,10 @@
 #endif
 #if DMHEAP_CANARY != 0 && DMHEAP_CANARY != 1
 #error "DMHEAP_CANARY is 0 or 1."
+#endif
+
+#ifndef DMHEAP_POISON
+#define DMHEAP_POISON 0
 #endif
 
 /* Scans in one to three instructions; elsewhere the portable ones beat a call into libgcc. */

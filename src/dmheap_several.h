@@ -392,8 +392,7 @@ void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const c
 
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
-    const enum dmheap_verdict verdict = module_free(find_heap_of(asked, ptr), ptr);
-    dmheap_port_unlock();
+    const enum dmheap_verdict verdict = edge_free_and_unlock(find_heap_of(asked, ptr), ptr);
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What stands behind a payload: the numbers of DMHEAP_SEQUENCE, with what dmheap_ctx.h says of
- * marks, and the canaries of DMHEAP_CANARY. A case whose setting is off is skipped.
+ * marks, and the canaries of DMHEAP_CANARY; and what DMHEAP_POISON leaves of freed memory. A case
+ * whose setting is off is skipped.
  *
  *     test_trailer           all cases, the random ones from a fresh seed
  *     test_trailer SEED      all cases, the random ones from that seed
@@ -402,6 +403,7 @@ static void the_end_of_a_text_always_shows(void** state)
         for (char* ptr = dmheap_malloc(9, NULL); ptr != NULL; ptr = dmheap_malloc(9, NULL)) {
             char* end = ptr + dmheap_ctx_usable_size(NULL, ptr);
             const char right = *end;
+            assert_true(end[1] != '\0' && end[2] != '\0' && end[3] != '\0');
             *end = '\0';
             dmheap_free(ptr, true);
             expect_error();
@@ -444,6 +446,28 @@ static void a_canary_is_no_other_heaps(void** state)
     test_port_forget_lines();
     memcpy(ptr + heap_capacity(ptr) - 100, before, sizeof(before));
     expect_refused(ptr);
+}
+
+static void a_resized_block_has_its_canary_behind_its_new_end(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_CANARY);
+    heap_open(16 * KIB, 8);
+    static const size_t sizes[] = {10, 90, 200, 30, 3000, 1, 7000};
+    unsigned char* ptr = dmheap_malloc(50, "app");
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        void* behind = dmheap_malloc(100, NULL);
+        dmheap_free(i % 2 == 0 ? behind : NULL, true);
+        ptr = dmheap_realloc(ptr, sizes[i], NULL);
+        assert_non_null(ptr);
+        (void)heap_verify();
+        memset(ptr, 0xFF, dmheap_ctx_usable_size(NULL, ptr));
+        ptr[dmheap_ctx_usable_size(NULL, ptr)] ^= 1;
+        expect_refused(ptr);
+        ptr[dmheap_ctx_usable_size(NULL, ptr)] ^= 1;
+    }
+    dmheap_free(ptr, true);
+    expect_silence();
 }
 
 /* Each of a few blocks in turn: at the end of a run, inside, alone, beside free memory. */
@@ -492,6 +516,210 @@ static void a_size_that_leads_to_another_blocks_end_is_refused(void** state)
     expect_silence();
 }
 
+/* ---- poison ----------------------------------------------------------------------------- */
+
+static bool is_poisoned(const void* from, size_t size)
+{
+    const unsigned char* bytes = from;
+    while (size != 0 && *bytes == MODULE_POISON) {
+        bytes++;
+        size--;
+    }
+    return size == 0;
+}
+
+/* What a free block's links and its footer leave of a payload of that many bytes. */
+static bool is_poisoned_but_for_tags(const unsigned char* ptr, size_t size)
+{
+    return size <= 3 * WORD || is_poisoned(ptr + 2 * WORD, size - 3 * WORD);
+}
+
+/* Beside a live one, merged with free memory on either side, and at the untouched end. */
+static void freed_memory_is_filled(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    heap_open(16 * KIB, 8);
+    for (unsigned i = 0; i < 200; i++) {
+        void* front = dmheap_malloc(40, NULL);
+        unsigned char* ptr = i % 3 == 0 ? dmheap_aligned_alloc(64, i, "app")
+                                        : dmheap_malloc(i, i % 2 == 0 ? NULL : "app");
+        void* behind = i % 4 != 0 ? dmheap_malloc(40, NULL) : NULL;
+        const size_t usable = dmheap_ctx_usable_size(NULL, ptr);
+        fill(ptr, usable, i);
+        dmheap_free(i % 5 == 0 ? front : NULL, true);
+        dmheap_free(i % 2 == 0 ? behind : NULL, true);
+        dmheap_free(ptr, true);
+        assert_true(is_poisoned_but_for_tags(ptr, usable));
+        (void)heap_verify();
+        dmheap_free(i % 5 == 0 ? NULL : front, true);
+        dmheap_free(i % 2 == 0 ? NULL : behind, true);
+    }
+    expect_silence();
+}
+
+static void what_a_module_had_is_filled(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    enum { BLOCKS = 300 };
+    static unsigned char* ptr[BLOCKS];
+    static size_t usable[BLOCKS];
+    heap_open(64 * KIB, 8);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        const char* name = i % 4 == 3 ? "web" : "app";
+        ptr[i] = i % 9 == 0 ? dmheap_aligned_alloc(64, 30, name) : dmheap_malloc(i, name);
+        usable[i] = dmheap_ctx_usable_size(NULL, ptr[i]);
+        fill(ptr[i], usable[i], i);
+    }
+    dmheap_unregister_module("app");
+    expect_info();
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        assert_true(i % 4 == 3 ? is_filled(ptr[i], usable[i], i)
+                               : is_poisoned_but_for_tags(ptr[i], usable[i]));
+    }
+    (void)heap_verify();
+}
+
+static void the_place_that_a_block_moves_from_is_filled(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    heap_open(16 * KIB, 8);
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned char* ptr =
+            i % 2 == 0 ? dmheap_malloc(100 + i, "app") : dmheap_aligned_alloc(64, 100 + i, "app");
+        void* wall = dmheap_malloc(10, NULL);
+        fill(ptr, 100, i);
+        unsigned char* moved = dmheap_ctx_aligned_realloc(NULL, ptr, 256, 1000, NULL);
+        assert_ptr_not_equal(moved, ptr);
+        assert_true(is_filled(moved, 100, i));
+        assert_true(is_poisoned_but_for_tags(ptr, 100));
+        expect_silence();
+        (void)heap_verify();
+        dmheap_free(moved, true);
+        dmheap_free(wall, true);
+    }
+}
+
+/* What another thread does while a block is being filled. */
+struct meanwhile {
+    void (*act)(struct meanwhile*);
+    unsigned char* ptr;
+    unsigned holds;
+};
+
+/* The first release is that before the filling. */
+static void act_meanwhile(void* context)
+{
+    struct meanwhile* meanwhile = context;
+    if (meanwhile->holds++ == 0) {
+        meanwhile->act(meanwhile);
+    }
+}
+
+static void free_while(unsigned char* ptr, void (*act)(struct meanwhile*))
+{
+    struct meanwhile meanwhile = {act, ptr, 0};
+    test_port_on_unlock(act_meanwhile, &meanwhile);
+    dmheap_free(ptr, true);
+    test_port_on_unlock(NULL, NULL);
+}
+
+static void use_the_block(struct meanwhile* meanwhile)
+{
+    assert_true(is_filled(meanwhile->ptr, 100, 2)); /* so it is filled without the lock */
+    dmheap_free(meanwhile->ptr, true);
+    expect_error();
+    assert_null(dmheap_realloc(meanwhile->ptr, 10, NULL));
+    expect_error();
+    assert_true(dmheap_malloc(100, "app") != meanwhile->ptr);
+}
+
+static void a_block_that_is_being_filled_is_nobodys_to_use(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    heap_open(8 * KIB, 8);
+    unsigned char* ptr = dmheap_malloc(100, "app");
+    (void)dmheap_malloc(10, NULL);
+    fill(ptr, 100, 2);
+    free_while(ptr, use_the_block);
+    expect_silence();
+    assert_true(is_poisoned_but_for_tags(ptr, 100));
+    (void)heap_verify();
+}
+
+static void unregister_meanwhile(struct meanwhile* meanwhile)
+{
+    (void)meanwhile;
+    dmheap_unregister_module("app");
+    expect_info();
+}
+
+static void a_module_may_go_while_its_block_is_being_filled(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    heap_open(8 * KIB, 8);
+    (void)dmheap_malloc(200, "app");
+    unsigned char* ptr = dmheap_malloc(100, "app");
+    (void)dmheap_malloc(300, "app");
+    free_while(ptr, unregister_meanwhile);
+    expect_silence();
+    assert_true(heap_is_empty());
+}
+
+static void end_heap_meanwhile(struct meanwhile* meanwhile)
+{
+    (void)meanwhile;
+    assert_true(dmheap_ctx_deinit(NULL));
+}
+
+static void a_heap_that_goes_while_a_block_is_being_filled_is_reported(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    heap_open(8 * KIB, 8);
+    unsigned char* ptr = dmheap_malloc(100, NULL);
+    snapshot_take();
+    free_while(ptr, end_heap_meanwhile);
+    expect_error();
+    /* But for that block, and its owner, nothing was written. */
+    const size_t at = (size_t)((unsigned char*)block_of(ptr) - test_heap.buffer);
+    assert_memory_equal(test_heap.buffer, snapshot, at);
+    const size_t end = at + (size_t)block_size(block_of(ptr)) - BLOCK_TRAILER_BYTES;
+    assert_memory_equal(test_heap.buffer + end, snapshot + end, test_heap.size - end);
+}
+
+static void what_is_refused_is_not_filled(void** state)
+{
+    (void)state;
+    need_setting(DMHEAP_POISON);
+    heap_open(8 * KIB, 8);
+    (void)dmheap_malloc(10, "app");
+    unsigned char* ptr = dmheap_malloc(100, "app");
+    unsigned char* hole = dmheap_malloc(100, NULL);
+    (void)dmheap_malloc(100, NULL);
+    fill(ptr, 100, 3);
+    dmheap_free(hole, true);
+    snapshot_take();
+    dmheap_free(ptr + 8, true);
+    expect_error();
+    dmheap_free(hole, true);
+    expect_error();
+    assert_true(snapshot_is_same());
+    const dmheap_word link = block_of(hole)->next;
+    block_of(hole)->next = WORD; /* the free block behind was written over */
+    snapshot_take();
+    dmheap_free(ptr, true);
+    expect_error();
+    assert_true(snapshot_is_same());
+    block_of(hole)->next = link;
+    dmheap_free(ptr, true);
+    expect_silence();
+}
+
 int main(int argc, char** argv)
 {
     seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
@@ -514,8 +742,16 @@ int main(int argc, char** argv)
         heap_case(the_end_of_a_text_always_shows),
         heap_case(a_canary_is_no_other_blocks),
         heap_case(a_canary_is_no_other_heaps),
+        heap_case(a_resized_block_has_its_canary_behind_its_new_end),
         heap_case(unregistration_leaves_what_was_overrun_alone),
         heap_case(a_size_that_leads_to_another_blocks_end_is_refused),
+        heap_case(freed_memory_is_filled),
+        heap_case(what_a_module_had_is_filled),
+        heap_case(the_place_that_a_block_moves_from_is_filled),
+        heap_case(a_block_that_is_being_filled_is_nobodys_to_use),
+        heap_case(a_module_may_go_while_its_block_is_being_filled),
+        heap_case(a_heap_that_goes_while_a_block_is_being_filled_is_reported),
+        heap_case(what_is_refused_is_not_filled),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }
