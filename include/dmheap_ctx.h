@@ -93,7 +93,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
  * Its context and all pointers into it are bad from then on, and so are heaps that stand in blocks
  * of it. Its buffer is the caller's again, but for what a realloc or calloc of another thread is
  * copying or clearing there at this moment: let those end before the memory serves otherwise. They
- * end with NULL, and an unregistration without doing more.
+ * end with NULL, and an unregistration without doing more. (With DMHEAP_POISON, a free and an
+ * unregistration fill a block there, too; so let them end.)
  *
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */
@@ -315,6 +316,7 @@ struct dmheap_block_info {
     size_t size;             /* bytes that it takes up, its header included */
     size_t usable;           /* bytes of it from `ptr` on that are a client's, or would be */
     const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
+    uint32_t sequence; /* of what is not free: its number, see dmheap_ctx_mark; 0 without those */
 };
 
 /** Called for each block, without the lock; it may call any function. false ends the walk. */
@@ -555,9 +557,9 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_failure_hook,
 /* ---- accounts --------------------------------------------------------------------- */
 
 /*
- * What follows is there only in a library that was built with DMHEAP_ACCOUNTING=1; with another one,
- * a program that calls it does not link. Then every heap keeps these figures in malloc and free, and
- * all of these functions have a constant cost besides that of a name. "Bytes" are those of blocks,
+ * These are there only in a library that was built with DMHEAP_ACCOUNTING=1: else they do not link.
+ * So they are not registered with DMOD, either. Every heap keeps these figures then in malloc and
+ * free, and all of these functions have a constant cost besides that of a name. "Bytes" are those of blocks,
  * their headers included, unless it says otherwise. With NULL for `ctx` they are about the first
  * heap by default that knows the module; if none does, the first with room for it. NULL or the empty
  * text for `module_name` means nobody's blocks.
@@ -583,12 +585,11 @@ struct dmheap_account {
  * @return true. false, and one line of level ERROR, if there is no such heap, or no module of that
  *         name in it.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_account,
-                 (struct dmheap_ctx* ctx, const char* module_name, struct dmheap_account* account));
+bool dmheap_ctx_get_account(struct dmheap_ctx* ctx, const char* module_name,
+                            struct dmheap_account* account);
 
 /** @brief Let a module's peak be what it holds now. @return As dmheap_ctx_get_account. */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_reset_peak,
-                 (struct dmheap_ctx* ctx, const char* module_name));
+bool dmheap_ctx_reset_peak(struct dmheap_ctx* ctx, const char* module_name);
 
 /**
  * @brief Limit what a module may hold.
@@ -601,8 +602,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_reset_peak,
  * @return true. false, and one line of level ERROR, if there is no such heap, or for the reasons of
  *         dmheap_register_module.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_limit,
-                 (struct dmheap_ctx* ctx, const char* module_name, size_t bytes));
+bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_t bytes);
 
 /**
  * @brief Keep so much memory for a module that nobody else can take.
@@ -617,8 +617,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_limit,
  * @return As dmheap_ctx_set_limit; false also if less is free, and not reserved for others. Then the
  *         reserve is as it was.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_reserve,
-                 (struct dmheap_ctx* ctx, const char* module_name, size_t bytes));
+bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes);
 
 /** How full a heap is and was. */
 struct dmheap_heap_account {
@@ -636,11 +635,10 @@ struct dmheap_heap_account {
  * @param account Gets the figures; all zero on failure.
  * @return true. false, and one line of level ERROR, if there is no such heap.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_heap_account,
-                 (struct dmheap_ctx* ctx, struct dmheap_heap_account* account));
+bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_account* account);
 
 /** @brief Let a heap's min_free be what is free now. @return As dmheap_ctx_get_heap_account. */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_reset_min_free, (struct dmheap_ctx* ctx));
+bool dmheap_ctx_reset_min_free(struct dmheap_ctx* ctx);
 
 /**
  * @brief Keep the last accounts of modules that are unregistered.
@@ -651,7 +649,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_reset_min_free, (struct dmheap_ctx* ctx
  * @return true. false, everything as it was, and one line of level ERROR, if there is no such heap
  *         or no memory for them.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_keep_dead, (struct dmheap_ctx* ctx, size_t count));
+bool dmheap_ctx_keep_dead(struct dmheap_ctx* ctx, size_t count);
 
 /**
  * @brief A module that was unregistered: what it held when that began, and before.
@@ -662,9 +660,50 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_keep_dead, (struct dmheap_ctx* ctx, siz
  * @param account     Gets its figures; all zero on failure.
  * @return true. false if no such module is kept, or there is no such heap; nothing is logged.
  */
-DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_dead,
-                 (struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],
-                  struct dmheap_account* account));
+bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],
+                         struct dmheap_account* account);
+
+/* ---- marks ---------------------------------------------------------------------- */
+
+/*
+ * These are there only in a library that was built with DMHEAP_SEQUENCE=1: else they do not link.
+ * So they are not registered with DMOD, either. Each block has a number then, in 4 bytes behind
+ * what a client may use: how many allocations there were in all heaps until it came, the heap's own
+ * included. It keeps it in dmheap_realloc and when it is handed to another module. After 2^32
+ * allocations numbers begin again: a block that is older than that counts as one of later.
+ */
+
+/**
+ * @brief Take a mark: what is allocated from now on counts as allocated since.
+ *
+ * @return The mark, for all heaps. Nothing is kept of it, so there may be any number. 0 is the mark
+ *         before the first allocation. Cost: constant.
+ */
+uint32_t dmheap_ctx_mark(void);
+
+/**
+ * @brief Visit clients' blocks that were allocated since a mark, before this call, and are there.
+ *
+ * @param ctx     As for dmheap_ctx_walk.
+ * @param mark    What dmheap_ctx_mark gave.
+ * @param visitor As for dmheap_ctx_walk.
+ * @param context Handed to it.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+bool dmheap_ctx_walk_since(struct dmheap_ctx* ctx, uint32_t mark, dmheap_visitor visitor,
+                           void* context);
+
+/**
+ * @brief What does a module hold of what was allocated since a mark, before this call?
+ *
+ * @param ctx         As for dmheap_ctx_get_module_stats.
+ * @param mark        What dmheap_ctx_mark gave.
+ * @param module_name The module that has it now; NULL or empty: nobody.
+ * @param stats       Gets the figures, as by that function; all zero on failure.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+bool dmheap_ctx_get_module_stats_since(struct dmheap_ctx* ctx, uint32_t mark,
+                                       const char* module_name, struct dmheap_module_stats* stats);
 
 /* clang-format on */
 

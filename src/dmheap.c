@@ -187,8 +187,7 @@ static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
         root.several->free(NULL, ptr);
         return;
     }
-    const enum dmheap_verdict verdict = module_free(root.heap, ptr);
-    dmheap_port_unlock();
+    const enum dmheap_verdict verdict = edge_free_and_unlock(root.heap, ptr);
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK) && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
@@ -212,7 +211,8 @@ DMHEAP_FLATTEN void dmheap_free(void* ptr, bool concatenate)
     uintptr_t behind;
     (void)concatenate;
     dmheap_port_lock();
-    if (!DMHEAP_SHORT_PATHS || DMHEAP_UNLIKELY(!module_take(root.heap, ptr, &index, &behind))) {
+    if (!DMHEAP_SHORT_PATHS || DMHEAP_POISON ||
+        DMHEAP_UNLIKELY(!module_take(root.heap, ptr, &index, &behind))) {
         free_and_unlock(ptr, false);
     } else if (!module_is_nobodys(ptr)) {
         free_owned_and_unlock(ptr, index, behind);

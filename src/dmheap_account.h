@@ -94,10 +94,11 @@ static inline uintptr_t account_bound(struct dmheap_ctx* ctx, uintptr_t largest)
 {
     const dmheap_word unmet = ctx_totals(ctx)->unmet;
     const uintptr_t room = (uintptr_t)((account_free(ctx) - unmet) & ctx->size_mask);
-    if (unmet == 0 || room >= largest + 2 * BLOCK_MIN_BYTES) {
+    const uintptr_t spare = BLOCK_MIN_BYTES + BLOCK_OVERHEAD_BYTES;
+    if (unmet == 0 || room >= largest + spare) {
         return largest;
     }
-    return room >= 2 * BLOCK_MIN_BYTES ? room - BLOCK_MIN_BYTES : 0;
+    return room > spare ? room - spare : 0;
 }
 
 /* The heap used more, and nobody objected. */

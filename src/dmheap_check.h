@@ -59,6 +59,7 @@ static inline const char* check_blocks(const struct dmheap_ctx* ctx, struct heap
             }
         } else {
             CHECK(heap_alignment(ctx, block) != 0);
+            CHECK(heap_is_whole(ctx, block));
             census->live_blocks++;
             census->live_bytes += (size_t)size;
             census->own_blocks += block_owner(block) == OWNER_HEAP;

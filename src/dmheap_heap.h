@@ -129,7 +129,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->granule_shift = bits_highest((dmheap_word)granule);
     plan->granules = usable >> (unsigned)plan->granule_shift;
     plan->size_mask = BLOCK_SIZE_MASK & (0 - (dmheap_word)granule);
-    plan->round = DMHEAP_WORD_BYTES + (dmheap_word)granule - 1;
+    plan->round = BLOCK_OVERHEAD_BYTES + (dmheap_word)granule - 1;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
     plan->hint_id = OWNER_NOBODY;
     if (DMHEAP_ACCOUNTING) {
@@ -144,7 +144,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->top = plan->first;
     plan->end = usable - DMHEAP_WORD_BYTES;
     if (plan->alignment == granule) {
-        plan->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
+        plan->request_limit = plan->end - plan->first - BLOCK_OVERHEAD_BYTES + 1;
     }
     return heap_check_plan(plan, ctx);
 }
@@ -169,7 +169,7 @@ static inline uintptr_t heap_size(const struct dmheap_ctx* ctx, const struct dmh
 /* Bytes of a live block that a client may use. */
 static inline uintptr_t heap_usable(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
-    return heap_size(ctx, block) - sizeof(dmheap_word) - ((block->header & BLOCK_ALIGNED) != 0);
+    return heap_size(ctx, block) - BLOCK_OVERHEAD_BYTES - ((block->header & BLOCK_ALIGNED) != 0);
 }
 
 /* Can that be a live block's size: does it end in the heap, and not too soon? */
@@ -179,11 +179,31 @@ static inline bool heap_is_size(const struct dmheap_ctx* ctx, const struct dmhea
     return size >= BLOCK_MIN_BYTES && size <= (uintptr_t)ctx->top - ctx_offset(ctx, block);
 }
 
-/* Where an over-aligned block keeps log2 of its alignment: its last byte. */
+/* The number of a live block; 0 where its size cannot be right. */
+static inline uint32_t heap_number(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return heap_is_size(ctx, block) ? trailer_number(block, heap_size(ctx, block)) : 0;
+}
+
+/* Is what stands behind a live block's payload as it was written? Its size is not trusted. */
+static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return !DMHEAP_CANARY ||
+           (heap_is_size(ctx, block) && trailer_is_sealed(ctx, block, heap_size(ctx, block)));
+}
+
+/* A block that moves stays the same allocation: its new place gets its number. */
+static inline void heap_keep_number(const struct dmheap_ctx* ctx, const struct dmheap_block* from,
+                                    const struct dmheap_block* to)
+{
+    trailer_set_number(to, heap_size(ctx, to), heap_number(ctx, from));
+}
+
+/* Where an over-aligned block keeps log2 of its alignment: its payload's last byte. */
 static inline uint8_t* heap_alignment_byte(const struct dmheap_ctx* ctx,
                                            const struct dmheap_block* block)
 {
-    return (uint8_t*)block_at(block, heap_size(ctx, block)) - 1;
+    return trailer_alignment_byte(block, heap_size(ctx, block));
 }
 
 /*
@@ -240,6 +260,8 @@ static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
     block->header = tags | (dmheap_word)size;
     heap_count(ctx, size);
+    trailer_set_number(block, size, trailer_new_number());
+    trailer_seal(ctx, block, size);
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
@@ -297,7 +319,7 @@ static DMHEAP_COLD bool heap_give_up(struct dmheap_ctx* ctx)
 /* Is a payload of `size` bytes, and of one more if so, beyond what any block can have? */
 static inline bool heap_is_beyond(const struct dmheap_ctx* ctx, size_t size, bool one_more)
 {
-    return size > ctx->end - ctx->first - DMHEAP_WORD_BYTES - one_more;
+    return size > ctx->end - ctx->first - BLOCK_OVERHEAD_BYTES - one_more;
 }
 
 /* Bytes of a block for a payload of `size` bytes that is not beyond that. */
@@ -526,6 +548,7 @@ static inline struct dmheap_block* heap_try_aligned(struct dmheap_ctx* ctx, size
     struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, tags);
     if (block != NULL && remember) {
         *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest((dmheap_word)alignment);
+        trailer_seal(ctx, block, heap_size(ctx, block));
     }
     return block;
 }
@@ -609,7 +632,7 @@ static inline uintptr_t heap_largest(const struct dmheap_ctx* ctx)
         listed = least > spare ? least - spare : 0;
     }
     const uintptr_t largest = room > listed ? room : listed;
-    return largest >= BLOCK_MIN_BYTES ? largest - sizeof(dmheap_word) : 0;
+    return largest >= BLOCK_MIN_BYTES ? largest - BLOCK_OVERHEAD_BYTES : 0;
 }
 
 /* ---- release and resize ------------------------------------------------------ */
@@ -665,7 +688,7 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     const uintptr_t size = heap_size(ctx, block);
     const uintptr_t next = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
     uintptr_t front = 0;
-    if (DMHEAP_UNLIKELY(live_is_inside(next))) {
+    if (DMHEAP_UNLIKELY(live_is_inside(next) || !heap_is_whole(ctx, block))) {
         return false;
     }
     if (DMHEAP_UNLIKELY((block->header & BLOCK_PREV_FREE) != 0) &&
@@ -677,6 +700,27 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     }
     heap_count(ctx, 0 - size);
     return true;
+}
+
+/* Would heap_release free a block that live_find found? Nothing changes. */
+static inline bool heap_may_release(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                    uintptr_t index, uintptr_t behind)
+{
+    const uintptr_t size = heap_size(ctx, block);
+    const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
+    const struct dmheap_block* next = block_at(block, size);
+    uintptr_t front;
+    if (live_is_inside(live) || !heap_is_size(ctx, block) || !heap_is_whole(ctx, block)) {
+        return false;
+    }
+    if ((block->header & BLOCK_PREV_FREE) != 0 && !heap_is_free_before(ctx, block, &front)) {
+        return false;
+    }
+    if (live_is_there(live)) {
+        return !block_is_free(next);
+    }
+    return (dmheap_word)ctx_offset(ctx, next) == ctx->top ||
+           (heap_is_free_at(ctx, next) && index_is_linked(ctx, next));
 }
 
 /* Free the live block at `payload`, which may be any address. */
@@ -774,13 +818,14 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
     }
     const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
     const dmheap_word alignment = heap_alignment(ctx, block);
-    if (DMHEAP_UNLIKELY(alignment == 0)) {
+    if (DMHEAP_UNLIKELY(alignment == 0 || !heap_is_whole(ctx, block))) {
         return VERDICT_DAMAGED;
     }
     if (DMHEAP_UNLIKELY(heap_is_beyond(ctx, size, remembers))) {
         return VERDICT_NO_MEMORY;
     }
     uintptr_t now = before;
+    const uint32_t number = heap_number(ctx, block);
     const enum dmheap_verdict verdict =
         heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live_is_there(live));
     if (verdict == VERDICT_OK) {
@@ -789,6 +834,8 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
         if (DMHEAP_UNLIKELY(remembers)) {
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
         }
+        trailer_set_number(block, now, number);
+        trailer_seal(ctx, block, now);
     }
     return verdict;
 }
@@ -879,7 +926,8 @@ static inline bool heap_take_before_live(struct dmheap_ctx* ctx, const struct dm
     const uintptr_t granules = ((uintptr_t)end - (uintptr_t)block) >> shift;
     const uintptr_t index = (ctx_offset(ctx, block) >> shift) + 1; /* of its payload */
     const uintptr_t next = live_next(ctx, index, granules, live_flip(ctx, index));
-    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end))) {
+    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end) ||
+                        !heap_is_whole(ctx, block))) {
         heap_flip_back(ctx, block);
         return false;
     }

@@ -371,7 +371,11 @@ static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ct
     }
     move->from = block;
     move->owner = block_owner(block);
-    move->bytes = heap_size(ctx, block) - sizeof(dmheap_word);
+    move->bytes = heap_size(ctx, block) - BLOCK_OVERHEAD_BYTES;
+    if (DMHEAP_POISON) {
+        move->bytes = heap_usable(ctx, block); /* the alignment's byte has to stay, until it goes */
+    }
+    heap_keep_number(ctx, block, move->to);
     block_set_owner(block, OWNER_HEAP);
     return VERDICT_OK;
 }
@@ -489,6 +493,95 @@ static inline enum dmheap_verdict module_finish_clear(struct dmheap_ctx* ctx,
     }
     block_set_owner(move->to, move->owner);
     return VERDICT_OK;
+}
+
+/* ---- poison --------------------------------------------------------------------- */
+
+/*
+ * What a client's memory is filled with before it is freed. As an address it is odd and, on most
+ * targets, where nothing is; as a number it is seen at once.
+ */
+#define MODULE_POISON 0xDD
+
+/*
+ * Prove that a client's block can be freed, and take it to be filled, outside the lock, before it
+ * is. Until then it is the heap's, as a block that moves is.
+ */
+static inline enum dmheap_verdict module_begin_fill(const struct dmheap_ctx* ctx, const void* ptr,
+                                                    struct module_move* move)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    struct dmheap_block* block = block_of(ptr);
+    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    if (!heap_may_release(ctx, block, index, behind)) {
+        return VERDICT_DAMAGED;
+    }
+    move->from = block;
+    move->owner = block_owner(block);
+    move->bytes = heap_usable(ctx, block);
+    block_set_owner(block, OWNER_HEAP);
+    return VERDICT_OK;
+}
+
+/* It is filled: free it. VERDICT_DAMAGED: it cannot be freed any more, and stays its owner's. */
+static inline enum dmheap_verdict module_finish_fill(struct dmheap_ctx* ctx,
+                                                     const struct module_move* move)
+{
+    struct record* record = module_of(ctx, move->owner);
+    const uintptr_t size = heap_size(ctx, move->from);
+    if (!record_free(ctx, block_payload(move->from))) {
+        block_set_owner(move->from, move->owner);
+        return VERDICT_DAMAGED;
+    }
+    module_discharge(ctx, record, size);
+    if (record != NULL) {
+        record_drop(ctx, record);
+    }
+    return VERDICT_OK;
+}
+
+/*
+ * The same for all blocks of a closed module, before they are swept: the one taken last is its own
+ * again, and the next one from sweep->index on is taken; move->from is NULL if the step was used up
+ * before. False: there is none left.
+ */
+static inline bool module_fill_next(const struct dmheap_ctx* ctx, dmheap_word id,
+                                    struct heap_sweep* sweep, struct module_move* move)
+{
+    int budget = HEAP_SWEEP_BUDGET;
+    const uintptr_t limit = live_index(ctx, block_payload(ctx_block(ctx, (uintptr_t)ctx->top)));
+    if (move->from != NULL) {
+        block_set_owner(move->from, id);
+        move->from = NULL;
+    }
+    while (budget > 0 && sweep->left != 0) {
+        sweep->index = heap_next_live(ctx, sweep->index, limit, &budget);
+        if (sweep->index >= limit) {
+            return false;
+        }
+        if (budget <= 0) {
+            break;
+        }
+        const void* ptr = live_address(ctx, sweep->index);
+        sweep->index += 1;
+        budget -= HEAP_SWEEP_LOOK;
+        if (block_owner(block_of(ptr)) == id && module_begin_fill(ctx, ptr, move) == VERDICT_OK) {
+            sweep->left -= 1;
+            return true;
+        }
+    }
+    return sweep->left != 0;
+}
+
+/* How many blocks a closed module has; 0 for what is none. */
+static inline dmheap_word module_count(const struct dmheap_ctx* ctx, dmheap_word id)
+{
+    const struct record* record = record_of(ctx, id);
+    return record != NULL ? record->references - 1 : 0;
 }
 
 /* ---- handles -------------------------------------------------------------------- */

@@ -18,6 +18,12 @@
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.
  *   DMHEAP_NO_INTRINSICS  1: bit scans in portable C, 0 (default): the compiler's own.
+ *   DMHEAP_SEQUENCE       1: each block has a number, for dmheap_ctx_mark and its kind, which exist
+ *                         then only; 4 bytes per block. 0 (default): none.
+ *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it was written over;
+ *                         4 bytes per block. 0 (default): none.
+ *   DMHEAP_POISON         1: what a client had is filled with 0xDD before it is free memory, without
+ *                         the lock, so free takes that twice. 0 (default): it stays as it was.
  *   DMHEAP_ASSERTS        1: internal assertions through the port, 0 (default): none.
  */
 #ifndef DMHEAP_PLATFORM_H
@@ -41,6 +47,24 @@
 
 #ifndef DMHEAP_NO_INTRINSICS
 #define DMHEAP_NO_INTRINSICS 0
+#endif
+
+#ifndef DMHEAP_SEQUENCE
+#define DMHEAP_SEQUENCE 0
+#endif
+#if DMHEAP_SEQUENCE != 0 && DMHEAP_SEQUENCE != 1
+#error "DMHEAP_SEQUENCE is 0 or 1."
+#endif
+
+#ifndef DMHEAP_CANARY
+#define DMHEAP_CANARY 0
+#endif
+#if DMHEAP_CANARY != 0 && DMHEAP_CANARY != 1
+#error "DMHEAP_CANARY is 0 or 1."
+#endif
+
+#ifndef DMHEAP_POISON
+#define DMHEAP_POISON 0
 #endif
 
 /* Scans in one to three instructions; elsewhere the portable ones beat a call into libgcc. */

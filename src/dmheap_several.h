@@ -441,8 +441,7 @@ void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const c
 
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
-    const enum dmheap_verdict verdict = module_free(find_heap_of(asked, ptr), ptr);
-    dmheap_port_unlock();
+    const enum dmheap_verdict verdict = edge_free_and_unlock(find_heap_of(asked, ptr), ptr);
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
@@ -755,7 +754,7 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
 {
     const dmheap_word owner = block_owner(found->block);
     const bool is_aligned = found->is_live && (found->block->header & BLOCK_ALIGNED) != 0;
-    const uintptr_t lost = sizeof(dmheap_word) + is_aligned;
+    const uintptr_t lost = BLOCK_OVERHEAD_BYTES + is_aligned;
     const struct record* record =
         found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
     record_show_name(heap, record, sight->name);
@@ -764,6 +763,7 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
     sight->info.usable = found->size > lost ? (size_t)(found->size - lost) : 0;
+    sight->info.sequence = found->is_live ? heap_number(heap, found->block) : 0;
     sight->info.kind = !found->is_live       ? DMHEAP_BLOCK_FREE
                        : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
                                              : DMHEAP_BLOCK_LIVE;
@@ -951,7 +951,7 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
     }
     measure_hole(&measure, 0);
     stats->free = stats->used < stats->size ? stats->size - stats->used : 0;
-    stats->overhead += stats->own + stats->live_blocks * sizeof(dmheap_word);
+    stats->overhead += stats->own + stats->live_blocks * BLOCK_OVERHEAD_BYTES;
     stats->fragmentation = stats->free > stats->largest_free
                                ? percent(stats->free - stats->largest_free, stats->size)
                                : 0;
@@ -990,6 +990,53 @@ bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name
     }
     return is_whole;
 }
+
+/* ---- marks ------------------------------------------------------------------------ */
+
+#if DMHEAP_SEQUENCE
+uint32_t dmheap_ctx_mark(void)
+{
+    dmheap_port_lock();
+    const uint32_t mark = trailer_last_number;
+    dmheap_port_unlock();
+    return mark;
+}
+
+/* Between which two marks a block is visited, and who asked for it. */
+struct since {
+    uint32_t mark;
+    uint32_t now;
+    dmheap_visitor visitor;
+    void* context;
+};
+
+static bool visit_since(const struct dmheap_block_info* block, void* context)
+{
+    const struct since* since = context;
+    const bool is_asked_for = block->kind == DMHEAP_BLOCK_LIVE &&
+                              trailer_is_since(block->sequence, since->mark, since->now);
+    return !is_asked_for || since->visitor(block, since->context);
+}
+
+bool dmheap_ctx_walk_since(struct dmheap_ctx* ctx, uint32_t mark, dmheap_visitor visitor,
+                           void* context)
+{
+    struct since since = {mark, dmheap_ctx_mark(), visitor, context};
+    return dmheap_ctx_walk(ctx, visit_since, &since);
+}
+
+bool dmheap_ctx_get_module_stats_since(struct dmheap_ctx* ctx, uint32_t mark,
+                                       const char* module_name, struct dmheap_module_stats* stats)
+{
+    struct tally tally = {module_name != NULL ? module_name : "", stats};
+    memset(stats, 0, sizeof(*stats));
+    const bool is_whole = dmheap_ctx_walk_since(ctx, mark, tally_block, &tally);
+    if (!is_whole) {
+        memset(stats, 0, sizeof(*stats));
+    }
+    return is_whole;
+}
+#endif
 
 /* ---- policies --------------------------------------------------------------------- */
 

@@ -31,7 +31,8 @@
 
 #define KIB              ((size_t)1024)
 #define MIB              (KIB * KIB)
-#define WORD             ((size_t)DMHEAP_WORD_BYTES) /* a block's header */
+#define WORD             ((size_t)DMHEAP_WORD_BYTES)    /* a block's header */
+#define OVERHEAD         ((size_t)BLOCK_OVERHEAD_BYTES) /* all of a block that is no payload */
 #define COUNT_OF(array)  (sizeof(array) / sizeof((array)[0]))
 #define HAS_NARROW_WORDS (DMHEAP_HEADER_BYTES == 4)
 

@@ -29,7 +29,7 @@ static void close_heap(void)
 
 static struct dmheap_block* try_make(dmheap_word bytes)
 {
-    return heap_alloc(test_heap.ctx, (size_t)(bytes - DMHEAP_WORD_BYTES), OWNER_NOBODY);
+    return heap_alloc(test_heap.ctx, (size_t)(bytes - BLOCK_OVERHEAD_BYTES), OWNER_NOBODY);
 }
 
 /* A live block of `bytes` bytes. */
@@ -279,14 +279,14 @@ static void a_gap_of_no_alignment_is_none(void** state)
 
 /* ---- allocation ----------------------------------------------------------------------------- */
 
-static void a_size_needs_a_header_and_whole_granules(void** state)
+static void a_size_needs_all_that_a_block_has_beside_it_and_whole_granules(void** state)
 {
     (void)state;
     for (size_t alignment = DMHEAP_GRANULE_MIN; alignment <= 16; alignment *= 2) {
         heap_open(2 * KIB, alignment);
         for (size_t size = 0; size < 1 * KIB; size++) {
             dmheap_word need = LEAST;
-            while (need < size + WORD) {
+            while (need < size + OVERHEAD) {
                 need += (dmheap_word)alignment;
             }
             assert_int_equal(heap_need(test_heap.ctx, size), need);
@@ -448,7 +448,7 @@ static void the_short_path_serves_like_the_long_one(void** state)
     (void)state;
     open_heap(4 * KIB);
     const struct dmheap_block* hole = make_hole(10 * GRANULE);
-    const size_t size = (size_t)(10 * GRANULE) - WORD;
+    const size_t size = (size_t)(10 * GRANULE) - OVERHEAD;
     assert_ptr_equal(heap_try_alloc(test_heap.ctx, size, OWNER_NOBODY), hole);
     const dmheap_word top = test_heap.ctx->top;
     assert_int_equal(offset_of(heap_try_alloc(test_heap.ctx, size, OWNER_NOBODY)), top);
@@ -909,7 +909,7 @@ static void a_live_header_behind_that_claims_to_be_free_is_refused(void** state)
         scene_open(&scene, LIVE, LIVE);
         scene.behind->header = claimed;
         expect_free_refused(scene.block);
-        expect_resize_refused(scene.block, (size_t)(8 * GRANULE) - WORD);
+        expect_resize_refused(scene.block, (size_t)(8 * GRANULE) - OVERHEAD);
         expect_resize_refused(scene.block, (size_t)(12 * GRANULE));
         arenas_release();
     }
@@ -950,7 +950,7 @@ static void an_aligned_request_abandons_a_damaged_class_too(void** state)
     struct dmheap_block* hole = make_hole(70 * GRANULE);
     const uintptr_t size_class = index_class(test_heap.ctx, block_size(hole));
     hole->header ^= 0x40;
-    const size_t size = (size_t)(69 * GRANULE) - WORD;
+    const size_t size = (size_t)(69 * GRANULE) - OVERHEAD;
     assert_non_null(make_aligned(32, size));
     expect_given_up(size_class);
     assert_non_null(make_aligned(32, size));
@@ -962,7 +962,7 @@ static void the_short_path_leaves_a_damaged_class_to_the_long_one(void** state)
     open_heap(4 * KIB);
     struct dmheap_block* hole = make_hole(9 * GRANULE);
     hole->header ^= 0x40;
-    const size_t size = (size_t)(9 * GRANULE) - WORD;
+    const size_t size = (size_t)(9 * GRANULE) - OVERHEAD;
     snapshot_take();
     assert_null(heap_try_alloc(test_heap.ctx, size, OWNER_NOBODY));
     assert_int_equal(test_heap.ctx->suspect, 9);
@@ -1001,7 +1001,7 @@ static struct dmheap_block* resize_open(enum neighbour behind, size_t alignment)
     (void)make(LEAST);
     struct dmheap_block* block = alignment <= (size_t)GRANULE
                                      ? make(RESIZE_BYTES)
-                                     : make_aligned(alignment, (size_t)RESIZE_BYTES - WORD - 1);
+                                     : make_aligned(alignment, (size_t)RESIZE_BYTES - OVERHEAD - 1);
     assert_int_equal(block_size(block), RESIZE_BYTES);
     if (behind != BORDER) {
         const struct dmheap_block* next = make_at_end(RESIZE_HOLE);
@@ -1030,10 +1030,10 @@ static void expect_resize(enum neighbour behind, size_t alignment, dmheap_word n
 {
     struct dmheap_block* block = resize_open(behind, alignment);
     const bool remembers = alignment > (size_t)GRANULE;
-    const size_t size = (size_t)need - WORD - remembers;
-    const size_t kept = size < 11 * DMHEAP_GRANULE_MIN ? size : (size_t)RESIZE_BYTES - WORD - 1;
+    const size_t size = (size_t)need - OVERHEAD - remembers;
+    const size_t filled = (size_t)RESIZE_BYTES - OVERHEAD - 1;
     const dmheap_word expected = resized(behind, need);
-    fill(block_payload(block), (size_t)RESIZE_BYTES - WORD - 1, 7);
+    fill(block_payload(block), filled, 7);
     const enum dmheap_verdict verdict = resize(block, size);
     if (expected == 0) {
         assert_int_equal(verdict, VERDICT_MUST_MOVE);
@@ -1041,7 +1041,7 @@ static void expect_resize(enum neighbour behind, size_t alignment, dmheap_word n
     } else {
         assert_int_equal(verdict, VERDICT_OK);
         assert_int_equal(block_size(block), expected);
-        assert_true(is_filled(block_payload(block), kept < size ? kept : size, 7));
+        assert_true(is_filled(block_payload(block), filled < size ? filled : size, 7));
     }
     assert_int_equal(heap_alignment(test_heap.ctx, block), remembers ? alignment : GRANULE);
     (void)heap_verify();
@@ -1088,9 +1088,9 @@ static void a_block_takes_the_untouched_end_to_its_last_granule(void** state)
     (void)state;
     struct dmheap_block* block = resize_open(BORDER, 1);
     const dmheap_word all = RESIZE_BYTES + untouched();
-    assert_int_equal(resize(block, (size_t)all - WORD + 1), VERDICT_MUST_MOVE);
+    assert_int_equal(resize(block, (size_t)all - OVERHEAD + 1), VERDICT_MUST_MOVE);
     assert_int_equal(block_size(block), RESIZE_BYTES);
-    assert_int_equal(resize(block, (size_t)all - WORD), VERDICT_OK);
+    assert_int_equal(resize(block, (size_t)all - OVERHEAD), VERDICT_OK);
     assert_int_equal(block_size(block), all);
     assert_int_equal(untouched(), 0);
     (void)heap_verify();
@@ -2043,7 +2043,7 @@ int main(void)
         heap_case(a_buffer_beyond_what_a_header_can_tell_is_refused),
         heap_case(the_gap_is_the_least_that_is_none_or_a_free_block),
         heap_case(a_gap_of_no_alignment_is_none),
-        heap_case(a_size_needs_a_header_and_whole_granules),
+        heap_case(a_size_needs_all_that_a_block_has_beside_it_and_whole_granules),
         heap_case(a_new_block_is_claimed_from_the_untouched_end),
         heap_case(the_untouched_end_serves_to_its_last_granule),
         heap_case(sizes_beyond_every_limit_are_refused),

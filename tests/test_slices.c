@@ -53,7 +53,7 @@ static void count_slice(void* context)
 {
     struct slices* slices = context;
     const size_t live = count_live(slices->owner);
-    if (slices->live - live > slices->most_freed) {
+    if (slices->live > live && slices->live - live > slices->most_freed) {
         slices->most_freed = slices->live - live;
     }
     slices->live = live;
@@ -102,6 +102,9 @@ static unsigned holds_behind(unsigned others)
 static void a_slice_passes_no_more_than_its_budget(void** state)
 {
     (void)state;
+    if (DMHEAP_POISON) {
+        skip(); /* the blocks are filled first, in holds of their own */
+    }
     const unsigned least = holds_behind(0);
     unsigned last = least;
     for (unsigned others = 0; others < 11 * PASSED_MAX; others += 19) {
@@ -449,6 +452,9 @@ static void initialize_anew(struct gap* gap)
 static void an_init_between_slices_ends_the_unregister(void** state)
 {
     (void)state;
+    if (DMHEAP_POISON) {
+        skip(); /* no heap may begin where a block is being filled */
+    }
     in_every_gap(initialize_anew, check_survived);
 }
 

@@ -257,7 +257,7 @@ static bool check_usable(const struct dmheap_block_info* info, void* context)
     if (info->kind == DMHEAP_BLOCK_LIVE) {
         assert_int_equal(info->usable, dmheap_ctx_usable_size(info->ctx, info->ptr));
     } else {
-        assert_int_equal(info->usable, info->size - WORD);
+        assert_int_equal(info->usable, info->size - BLOCK_OVERHEAD_BYTES);
     }
     return true;
 }
