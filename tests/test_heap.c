@@ -1033,8 +1033,10 @@ static void expect_resize(enum neighbour behind, size_t alignment, dmheap_word n
     const size_t size = (size_t)need - WORD - remembers;
     const size_t kept = size < 11 * DMHEAP_GRANULE_MIN ? size : (size_t)RESIZE_BYTES - WORD - 1;
     const dmheap_word expected = resized(behind, need);
+    const dmheap_word tags = block->header & ~BLOCK_SIZE_MASK;
     fill(block_payload(block), (size_t)RESIZE_BYTES - WORD - 1, 7);
     const enum dmheap_verdict verdict = resize(block, size);
+    assert_int_equal(block->header & ~BLOCK_SIZE_MASK, tags);
     if (expected == 0) {
         assert_int_equal(verdict, VERDICT_MUST_MOVE);
         assert_int_equal(block_size(block), RESIZE_BYTES);
