@@ -43,19 +43,6 @@ static struct dmheap_holding* find_holding(struct dmheap_ctx* heap, const char* 
     return *verdict == VERDICT_OK ? record_holding(heap, record) : NULL;
 }
 
-/* The same for a module that is made known if it is not; *heap is where. */
-static struct dmheap_holding* make_holding(struct dmheap_ctx* asked, const char* module_name,
-                                           struct dmheap_ctx** heap, enum dmheap_verdict* verdict)
-{
-    *heap = find_home(asked, module_name);
-    struct dmheap_holding* holding = find_holding(*heap, module_name, verdict);
-    if (*verdict == VERDICT_NO_MODULE && make_module(asked, module_name, verdict) != NULL) {
-        *heap = find_home(asked, module_name);
-        holding = find_holding(*heap, module_name, verdict);
-    }
-    return holding;
-}
-
 /* Release the lock and report what was asked of a module; was it done? */
 static bool unlock_and_report_module(enum dmheap_verdict verdict, const char* request,
                                      const char* module_name)
@@ -67,7 +54,76 @@ static bool unlock_and_report_module(enum dmheap_verdict verdict, const char* re
     return verdict == VERDICT_OK;
 }
 
-/* ---- modules --------------------------------------------------------------------- */
+/* ---- limits and reserves ------------------------------------------------------------ */
+
+/* What is done to an account: account_limit or account_reserve. */
+typedef enum dmheap_verdict (*quota)(struct dmheap_ctx* ctx, struct dmheap_holding* holding,
+                                     dmheap_word bytes);
+
+/* Make a module known in one heap, with that quota, or not at all. */
+static enum dmheap_verdict make_with(struct dmheap_ctx* heap, const char* module_name, quota set,
+                                     dmheap_word bytes)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct record* record = record_create(heap, module_name, &verdict);
+    if (record == NULL) {
+        return module_note(heap, NULL, 0, verdict);
+    }
+    verdict = set(heap, record_holding(heap, record), bytes);
+    if (verdict == VERDICT_OK) {
+        account_note_peak(heap);
+    } else {
+        module_unmake(heap, record);
+    }
+    return verdict;
+}
+
+/* The same in the first heap with room for it. *verdict is what to report; was it done? */
+static bool make_with_several(struct dmheap_ctx* asked, const char* module_name, quota set,
+                              dmheap_word bytes, enum dmheap_verdict* verdict)
+{
+    enum dmheap_verdict here;
+    struct dmheap_ctx* next = find_heap(asked);
+    *verdict = VERDICT_OK;
+    do {
+        struct dmheap_ctx* const heap = next;
+        here = make_with(heap, module_name, set, bytes);
+        *verdict = settle_next(heap, *verdict, here);
+        next = registry_next(asked, heap);
+    } while (here != VERDICT_OK && next != NULL);
+    return here == VERDICT_OK;
+}
+
+/* Set a quota of a module, made known if it is not. */
+static bool set_quota(struct dmheap_ctx* asked, const char* module_name, quota set, size_t bytes,
+                      const char* request)
+{
+    enum dmheap_verdict verdict;
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = find_home(asked, module_name);
+    struct dmheap_holding* holding = find_holding(heap, module_name, &verdict);
+    bool is_done = false;
+    if (holding != NULL) {
+        verdict = set(heap, holding, account_word(bytes));
+        is_done = verdict == VERDICT_OK;
+    } else if (verdict == VERDICT_NO_MODULE) {
+        is_done = make_with_several(asked, module_name, set, account_word(bytes), &verdict);
+    }
+    (void)unlock_and_report_module(verdict, request, module_name);
+    return is_done;
+}
+
+bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
+{
+    return set_quota(ctx, module_name, account_limit, bytes, "limit");
+}
+
+bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
+{
+    return set_quota(ctx, module_name, account_reserve, bytes, "reserve");
+}
+
+/* ---- figures of modules ------------------------------------------------------------------ */
 
 static void show_holding(const struct dmheap_holding* holding, struct dmheap_account* account)
 {
@@ -108,30 +164,6 @@ bool dmheap_ctx_reset_peak(struct dmheap_ctx* ctx, const char* module_name)
     return unlock_and_report_module(verdict, "peak", module_name);
 }
 
-bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
-{
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
-    dmheap_port_lock();
-    struct dmheap_holding* holding = make_holding(ctx, module_name, &heap, &verdict);
-    if (holding != NULL) {
-        holding->limit = account_word(bytes);
-    }
-    return unlock_and_report_module(verdict, "limit", module_name);
-}
-
-bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
-{
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
-    dmheap_port_lock();
-    struct dmheap_holding* holding = make_holding(ctx, module_name, &heap, &verdict);
-    if (holding != NULL) {
-        verdict = account_reserve(heap, holding, account_word(bytes));
-    }
-    return unlock_and_report_module(verdict, "reserve", module_name);
-}
-
 /* ---- heaps ----------------------------------------------------------------------- */
 
 bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_account* account)
@@ -168,9 +200,12 @@ bool dmheap_ctx_keep_dead(struct dmheap_ctx* ctx, size_t count)
 {
     dmheap_port_lock();
     struct dmheap_ctx* heap = find_heap(ctx);
-    const enum dmheap_verdict verdict =
-        heap != &no_heap ? record_keep_dead(heap, count) : VERDICT_NO_HEAP;
-    return unlock_and_report(verdict, "keeping of accounts", ctx);
+    enum dmheap_verdict outcome = VERDICT_NO_HEAP;
+    if (heap != &no_heap) {
+        outcome = module_note(heap, NULL, 0, record_keep_dead(heap, count));
+    }
+    (void)unlock_and_report(settle(heap, outcome), "keeping of accounts", ctx);
+    return outcome == VERDICT_OK;
 }
 
 bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],

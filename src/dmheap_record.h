@@ -118,9 +118,6 @@ static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size, enum dmhea
         *verdict = VERDICT_RESERVE;
         return NULL;
     }
-    if (DMHEAP_ACCOUNTING) {
-        account_note_peak(ctx);
-    }
     return block_payload(block);
 }
 
@@ -474,7 +471,8 @@ static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
 
 /*
  * Make a record for a name that has none, with the name's reference. On failure everything is as
- * before, and *verdict says why if not for want of memory.
+ * before, and *verdict says why if not for want of memory. The heap's peak is the caller's to note,
+ * for the request that this is a part of may yet be refused.
  */
 static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const char* text,
                                                 enum dmheap_verdict* verdict)
@@ -553,6 +551,7 @@ static inline enum dmheap_verdict record_keep_dead(struct dmheap_ctx* ctx, size_
         ring->count = 0;
         ring->next = 0;
     }
+    account_note_peak(ctx);
     ctx_totals(ctx)->dead = ring != NULL ? (dmheap_word)ctx_offset(ctx, ring) : 0;
     if (former != NULL) {
         (void)record_free(ctx, former);
@@ -572,7 +571,7 @@ static inline const struct record_dead* record_dead_at(struct dmheap_ctx* ctx, s
     return &ring->entry[index < next ? next - 1 - index : next + room - 1 - index];
 }
 
-/* Keep the figures of a module that goes, if any are to be kept. */
+/* Keep the figures of a module that is unregistered, if any are to be kept. */
 static inline void record_bury(struct dmheap_ctx* ctx, struct record* record)
 {
     struct record_dead_ring* ring = record_dead_ring(ctx);
@@ -592,7 +591,6 @@ static inline void record_close(struct dmheap_ctx* ctx, struct record* record)
 {
     if (DMHEAP_ACCOUNTING) {
         struct dmheap_holding* holding = record_holding(ctx, record);
-        record_bury(ctx, record);
         account_set(ctx, holding, holding->bytes, 0);
     }
     record_unlink(ctx, record);
@@ -610,6 +608,7 @@ static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
     renamed->id = record->id;
     if (DMHEAP_ACCOUNTING) {
         *record_holding(ctx, renamed) = *record_holding(ctx, record);
+        account_note_peak(ctx);
     }
     if (group != NULL) {
         group->slot[record->id - record_group_first(number)] =
