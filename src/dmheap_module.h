@@ -10,7 +10,7 @@
 #ifndef DMHEAP_MODULE_H
 #define DMHEAP_MODULE_H
 
-#include "dmheap_record.h"
+#include "dmheap_dead.h"
 
 /* ---- allocation -------------------------------------------------------------- */
 
@@ -429,7 +429,7 @@ static DMHEAP_INLINE bool module_close(struct dmheap_ctx* ctx, const char* text,
     }
     record_copy_name(record, name);
     if (DMHEAP_ACCOUNTING) {
-        record_bury(ctx, record);
+        dead_bury(ctx, record);
     }
     record_close(ctx, record);
     *id = record->id;

@@ -202,7 +202,7 @@ bool dmheap_ctx_keep_dead(struct dmheap_ctx* ctx, size_t count)
     struct dmheap_ctx* heap = find_heap(ctx);
     enum dmheap_verdict outcome = VERDICT_NO_HEAP;
     if (heap != &no_heap) {
-        outcome = module_note(heap, NULL, 0, record_keep_dead(heap, count));
+        outcome = module_note(heap, NULL, 0, dead_keep(heap, count));
     }
     (void)unlock_and_report(settle(heap, outcome), "keeping of accounts", ctx);
     return outcome == VERDICT_OK;
@@ -214,7 +214,7 @@ bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[
     module_name[0] = '\0';
     memset(account, 0, sizeof(*account));
     dmheap_port_lock();
-    const struct record_dead* dead = record_dead_at(find_heap(ctx), index);
+    const struct dead* dead = dead_at(find_heap(ctx), index);
     if (dead != NULL) {
         show_holding(&dead->holding, account);
         memcpy(module_name, dead->name, sizeof(dead->name) - 1);

@@ -1636,7 +1636,7 @@ static void what_was_written_over_the_dead_leads_nowhere(void** state)
         assert_true(dmheap_ctx_keep_dead(NULL, 3));
         live_and_die("a", 10);
         live_and_die("b", 20);
-        struct record_dead_ring* ring = record_dead_ring(test_heap.ctx);
+        struct dead_ring* ring = dead_ring(test_heap.ctx);
         assert_non_null(ring);
         const size_t size = (size_t)heap_usable(test_heap.ctx, block_of(ring));
         if (pattern < 256) {
@@ -1703,7 +1703,7 @@ static void open_with_broken_hole(size_t payload, bool is_full)
 static void damage_on_the_way_is_told_at_once(void** state)
 {
     (void)state;
-    static const size_t ring = sizeof(struct record_dead_ring) + sizeof(struct record_dead);
+    static const size_t ring = sizeof(struct dead_ring) + sizeof(struct dead);
     static const size_t record = offsetof(struct record, name) + sizeof("sensor");
     for (unsigned i = 0; i < 2; i++) {
         const bool is_full = i != 0;

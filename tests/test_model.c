@@ -155,7 +155,7 @@ static void compare_accounts(void)
     }
     assert_int_equal(heap_failures(), model.failures);
     for (size_t i = 0; i <= model.dead_count; i++) {
-        const struct record_dead* dead = record_dead_at(test_heap.ctx, i);
+        const struct dead* dead = dead_at(test_heap.ctx, i);
         assert_int_equal(dead != NULL, i < model.dead_count);
         if (dead != NULL) {
             assert_string_equal(dead->name, model.dead[i].name);
