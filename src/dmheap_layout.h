@@ -102,7 +102,7 @@ struct dmheap_ctx {
 #if DMHEAP_ACCOUNTING
     struct dmheap_totals totals;
 #endif
-    dmheap_word bin[];                     /* the first free block of each class */
+    dmheap_word bin[]; /* the first free block of each class */
 };
 
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct dmheap_block, prev),
