@@ -353,7 +353,8 @@ struct dmheap_stats {
     size_t free_blocks;   /* pieces that the free memory is in */
     size_t largest_free;  /* the largest of them */
     size_t fragmentation; /* percent of `size`: free, but not in that piece */
-    size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module */
+    size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module
+                             that has no limit and no reserve */
     size_t largest_hole;  /* free memory in one piece, if just the one block below were freed */
     const void* splitter; /* that block, a client's; NULL: freeing one joins nothing larger */
     char splitter_owner[DMHEAP_NAME_BYTES]; /* its module; empty: nobody's */
@@ -366,7 +367,8 @@ struct dmheap_stats {
  * is a share of the whole heap, so a heap that is nearly full is not called fragmented for the little
  * that is left. If one block stands in the way of most, it is `splitter`.
  *
- * With a default alignment above 16, `largest_alloc` is what is sure to be served; more may be.
+ * With a default alignment above 16, and beside reserves, `largest_alloc` is what is sure to be
+ * served; more may be.
  *
  * @param ctx   NULL: the first heap that serves by default.
  * @param stats Gets the figures; all zero on failure. What other threads change meanwhile may be
@@ -559,20 +561,26 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_failure_hook,
 /*
  * These are there only in a library that was built with DMHEAP_ACCOUNTING=1: else they do not link.
  * So they are not registered with DMOD, either. Every heap keeps these figures then in malloc and
- * free, and all of these functions have a constant cost besides that of a name. "Bytes" are those of blocks,
- * their headers included, unless it says otherwise. With NULL for `ctx` they are about the first
- * heap by default that knows the module; if none does, the first with room for it. NULL or the empty
- * text for `module_name` means nobody's blocks.
+ * free, and all of these functions have a constant cost besides that of a name. "Bytes" are those of
+ * blocks, their headers included, unless it says otherwise. With NULL for `ctx` they are about the
+ * first heap by default that knows the module; if none does, the first with room for it. NULL or the
+ * empty text for `module_name` means nobody's blocks.
+ *
+ * A limit and a reserve are two more reasons for malloc, realloc, retag and all their kind to fail,
+ * with everything as it was; and retag refuses a block whose size cannot be right as well.
  */
 
-/** What a module holds in a heap, and what it may hold there. */
+/**
+ * What a module holds in a heap, and what it may hold there. Counts begin again after 2^32, with
+ * 8-byte headers as a size_t does.
+ */
 struct dmheap_account {
     size_t bytes;           /* now */
     size_t blocks;          /* now; while realloc copies one, both places count */
     size_t peak;            /* most bytes at a time, since the module is known or that was reset */
     size_t allocations;     /* blocks it was given so far, also by retag and a realloc that moved */
     size_t failures;        /* requests that this heap refused it so far; another may have served */
-    size_t largest_failure; /* bytes asked for in the largest of them, without a header */
+    size_t largest_failure; /* bytes asked for in the largest; SIZE_MAX: more than a header tells */
     enum dmheap_reason last_reason; /* of the last one, if there is one */
     size_t limit;                   /* SIZE_MAX: none */
     size_t reserve;
@@ -595,7 +603,8 @@ bool dmheap_ctx_reset_peak(struct dmheap_ctx* ctx, const char* module_name);
  * @brief Limit what a module may hold.
  *
  * A request that would take it beyond is refused, even if it is only for a moment, as when realloc
- * moves a block. What the module holds already stays. A limit goes when the module is unregistered.
+ * moves a block, or for a rest of a free block that would go along. Another heap by default may
+ * serve it then. What the module holds already stays. A limit goes when the module is unregistered.
  *
  * @param module_name The module, made known if it is not.
  * @param bytes       SIZE_MAX: no limit any more. 0: nothing more at all.
@@ -615,7 +624,7 @@ bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_
  * @param module_name The module, made known if it is not.
  * @param bytes       0: no reserve any more.
  * @return As dmheap_ctx_set_limit; false also if less is free, and not reserved for others. Then the
- *         reserve is as it was.
+ *         reserve is as it was, and no module was made known.
  */
 bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes);
 
@@ -625,7 +634,8 @@ struct dmheap_heap_account {
     size_t free;     /* the rest */
     size_t min_free; /* least of that at a time, since the heap is there or that was reset */
     size_t reserved; /* of `free`: what modules may still claim of their reserves */
-    size_t failures[DMHEAP_REASONS]; /* requests that this heap refused, by their reasons */
+    size_t failures[DMHEAP_REASONS]; /* requests for memory that this heap refused, by their
+                                        reasons; also those for records and for keep_dead */
 };
 
 /**

@@ -43,7 +43,7 @@ bool dmheap_register_module(const char* module_name)
             return root.several->register_module(NULL, module_name);
         }
         is_known = record_find(root.heap, module_name) != NULL;
-        is_new = !is_known && record_create(root.heap, module_name, &failure) != NULL;
+        is_new = !is_known && module_make(root.heap, module_name, &failure) != NULL;
         verdict = settle(root.heap, is_known || is_new ? VERDICT_OK : failure);
         dmheap_port_unlock();
     }

@@ -23,16 +23,17 @@ static inline dmheap_word account_word(size_t bytes)
     return (size_t)word == bytes ? word : ACCOUNT_NO_LIMIT;
 }
 
-static inline void account_open(struct dmheap_holding* holding)
-{
-    memset(holding, 0, sizeof(*holding));
-    holding->limit = ACCOUNT_NO_LIMIT;
-}
-
 /* Back: bytes as clients know them. */
 static inline size_t account_size(dmheap_word bytes)
 {
     return bytes != ACCOUNT_NO_LIMIT ? (size_t)bytes : SIZE_MAX;
+}
+
+/* The holding of an owner that is new. */
+static inline void account_open(struct dmheap_holding* holding)
+{
+    memset(holding, 0, sizeof(*holding));
+    holding->limit = ACCOUNT_NO_LIMIT;
 }
 
 /* Bytes of all blocks together. */
@@ -70,6 +71,15 @@ static inline bool account_is_covered(struct dmheap_ctx* ctx)
     return ctx_totals(ctx)->unmet <= account_free(ctx);
 }
 
+/* Give an owner a limit, whatever it holds. As account_reserve, but for that it never fails. */
+static inline enum dmheap_verdict account_limit(struct dmheap_ctx* ctx,
+                                                struct dmheap_holding* holding, dmheap_word limit)
+{
+    (void)ctx;
+    holding->limit = limit;
+    return VERDICT_OK;
+}
+
 /* Give an owner a reserve. VERDICT_NO_MEMORY: less is free, and nothing has changed. */
 static inline enum dmheap_verdict
 account_reserve(struct dmheap_ctx* ctx, struct dmheap_holding* holding, dmheap_word reserve)
@@ -87,18 +97,20 @@ account_reserve(struct dmheap_ctx* ctx, struct dmheap_holding* holding, dmheap_w
 }
 
 /*
- * Of `largest` bytes that a request could find, those that it gets without claiming reserves. A
- * rest too small for a block that goes along may not be covered, so it is left out.
+ * Of `largest` payload bytes that a request could find, those that it gets without claiming
+ * reserves. Its header, and a rest too small for a block that goes along, are less than
+ * BLOCK_MIN_BYTES and a granule, and have to be covered, too.
  */
 static inline uintptr_t account_bound(struct dmheap_ctx* ctx, uintptr_t largest)
 {
     const dmheap_word unmet = ctx_totals(ctx)->unmet;
-    const uintptr_t room = (uintptr_t)((account_free(ctx) - unmet) & ctx->size_mask);
-    const uintptr_t spare = BLOCK_MIN_BYTES + BLOCK_OVERHEAD_BYTES;
-    if (unmet == 0 || room >= largest + spare) {
-        return largest;
+    if (unmet == 0 || !account_is_covered(ctx)) {
+        return unmet == 0 ? largest : 0;
     }
-    return room > spare ? room - spare : 0;
+    const uintptr_t spare = BLOCK_MIN_BYTES + BLOCK_OVERHEAD_BYTES;
+    const uintptr_t room = (uintptr_t)((account_free(ctx) - unmet) & ctx->size_mask);
+    const uintptr_t bound = room > spare ? room - spare : 0;
+    return bound < largest ? bound : largest;
 }
 
 /* The heap used more, and nobody objected. */
@@ -152,7 +164,7 @@ static inline void account_release(struct dmheap_ctx* ctx, struct dmheap_holding
 {
     const dmheap_word had = holding->bytes;
     account_set(ctx, holding, had > bytes ? had - (dmheap_word)bytes : 0, holding->reserve);
-    holding->blocks -= blocks;
+    holding->blocks = holding->blocks > blocks ? holding->blocks - blocks : 0;
 }
 
 /* A block changes hands. As account_change. */
@@ -181,14 +193,14 @@ static inline enum dmheap_verdict account_reason(struct dmheap_ctx* ctx,
     const dmheap_word bytes = holding != NULL ? holding->bytes : 0;
     const dmheap_word limit = holding != NULL ? holding->limit : ACCOUNT_NO_LIMIT;
     const dmheap_word own = holding != NULL ? account_unmet(holding) : 0;
+    const dmheap_word others = ctx_totals(ctx)->unmet - own;
     if (bytes > limit || need > limit - bytes) {
         return VERDICT_LIMIT;
     }
     if (need > account_free(ctx)) {
         return VERDICT_NO_MEMORY;
     }
-    return need > account_free(ctx) - (ctx_totals(ctx)->unmet - own) ? VERDICT_RESERVE
-                                                                     : VERDICT_FRAGMENTED;
+    return need + others > account_free(ctx) ? VERDICT_RESERVE : VERDICT_FRAGMENTED;
 }
 
 /* Was a request refused for want of memory, or for what its owner may have? */

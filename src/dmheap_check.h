@@ -258,8 +258,8 @@ static inline const char* check_modules(const struct dmheap_ctx* ctx,
         return fault;
     }
     if (DMHEAP_ACCOUNTING && ctx_totals((struct dmheap_ctx*)ctx)->dead != 0) {
-        CHECK(check_is_own(ctx, ctx_totals((struct dmheap_ctx*)ctx)->dead,
-                           sizeof(struct record_dead_ring)));
+        CHECK(
+            check_is_own(ctx, ctx_totals((struct dmheap_ctx*)ctx)->dead, sizeof(struct dead_ring)));
         groups++;
     }
     CHECK(census->own_blocks == groups + modules);

@@ -245,11 +245,12 @@ static inline void heap_put(struct dmheap_ctx* ctx, struct dmheap_block* block, 
     index_insert(ctx, block, size);
 }
 
-/* Count bytes that became live; less than none are those that went. */
-static inline void heap_count(struct dmheap_ctx* ctx, uintptr_t bytes)
+/* Count live memory that had `before` bytes and has `now`: their difference may be below 0. */
+static inline void heap_count(struct dmheap_ctx* ctx, uintptr_t before, uintptr_t now)
 {
     if (DMHEAP_ACCOUNTING) {
-        ctx_totals(ctx)->used += (dmheap_word)bytes;
+        struct dmheap_totals* totals = ctx_totals(ctx);
+        totals->used = totals->used - (dmheap_word)before + (dmheap_word)now;
     }
 }
 
@@ -259,7 +260,7 @@ static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block
 {
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
     block->header = tags | (dmheap_word)size;
-    heap_count(ctx, size);
+    heap_count(ctx, 0, size);
     trailer_set_number(block, size, trailer_new_number());
     trailer_seal(ctx, block, size);
     live_set(ctx, live_index(ctx, block_payload(block)));
@@ -698,7 +699,7 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     if (!heap_give(ctx, block, size, front, live_is_there(next))) {
         return false;
     }
-    heap_count(ctx, 0 - size);
+    heap_count(ctx, size, 0);
     return true;
 }
 
@@ -829,8 +830,8 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
     const enum dmheap_verdict verdict =
         heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live_is_there(live));
     if (verdict == VERDICT_OK) {
-        block->header += (dmheap_word)(now - before);
-        heap_count(ctx, now - before);
+        block->header = block->header - (dmheap_word)before + (dmheap_word)now;
+        heap_count(ctx, before, now);
         if (DMHEAP_UNLIKELY(remembers)) {
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
         }
@@ -1026,7 +1027,7 @@ static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word 
         struct dmheap_block* first = heap_begin_run(ctx, block, end, &budget);
         if (DMHEAP_LIKELY(first != NULL)) {
             end = heap_sweep_run(ctx, first, end, owner, &left, &budget);
-            heap_count(ctx, (uintptr_t)block - (uintptr_t)end);
+            heap_count(ctx, (uintptr_t)end - (uintptr_t)block, 0);
         } else {
             const bool is_freed = heap_free(ctx, block_payload(block)) == VERDICT_OK;
             budget -= HEAP_SWEEP_OTHER;

@@ -10,7 +10,7 @@
 #ifndef DMHEAP_MODULE_H
 #define DMHEAP_MODULE_H
 
-#include "dmheap_record.h"
+#include "dmheap_dead.h"
 
 /* ---- allocation -------------------------------------------------------------- */
 
@@ -435,6 +435,9 @@ static DMHEAP_INLINE bool module_close(struct dmheap_ctx* ctx, const char* text,
         return false;
     }
     record_copy_name(record, name);
+    if (DMHEAP_ACCOUNTING) {
+        dead_bury(ctx, record);
+    }
     record_close(ctx, record);
     *id = record->id;
     return true;
@@ -655,8 +658,17 @@ static inline struct record* module_make(struct dmheap_ctx* ctx, const char* tex
     struct record* record = record_create(ctx, text, verdict);
     if (record == NULL) {
         *verdict = module_note(ctx, NULL, 0, *verdict);
+    } else if (DMHEAP_ACCOUNTING) {
+        account_note_peak(ctx);
     }
     return record;
+}
+
+/* A module was made for a request that is refused: it is gone, and was never there. */
+static inline void module_unmake(struct dmheap_ctx* ctx, struct record* record)
+{
+    record_close(ctx, record);
+    record_drop(ctx, record);
 }
 
 /* Hand a live block over on both accounts. */
@@ -681,6 +693,9 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     uintptr_t behind;
     struct dmheap_block* block = block_of(ptr);
     enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict == VERDICT_OK && DMHEAP_ACCOUNTING && !heap_is_size(ctx, block)) {
+        verdict = VERDICT_DAMAGED; /* its size would be on two accounts */
+    }
     if (verdict != VERDICT_OK) {
         return verdict;
     }
@@ -691,9 +706,9 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
         verdict = VERDICT_NO_MEMORY;
         record = record_find(ctx, text);
         is_new = record == NULL;
-        record = is_new ? module_make(ctx, text, &verdict) : record;
+        record = is_new ? record_create(ctx, text, &verdict) : record;
         if (record == NULL) {
-            return verdict;
+            return module_note(ctx, NULL, 0, verdict);
         }
         record->references++;
     }
@@ -734,7 +749,7 @@ static inline enum dmheap_verdict module_rename(struct dmheap_ctx* ctx, const ch
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
     struct record* renamed = record_make(ctx, &name, &verdict);
     if (renamed == NULL) {
-        return verdict;
+        return module_note(ctx, NULL, 0, verdict);
     }
     record_unlink(ctx, record);
     record_replace(ctx, record, renamed);

@@ -43,34 +43,6 @@ static struct dmheap_holding* find_holding(struct dmheap_ctx* heap, const char* 
     return *verdict == VERDICT_OK ? record_holding(heap, record) : NULL;
 }
 
-/*
- * The same for a module that is made known if it is not; *heap is where. The lock is held before and
- * after, but not while a failure hook is asked. There may be damage to report in any case.
- */
-static struct dmheap_holding* make_holding(struct dmheap_ctx* asked, const char* module_name,
-                                           struct dmheap_ctx** heap, enum dmheap_verdict* verdict)
-{
-    struct request request;
-    struct dmheap_holding* holding;
-    request_begin(&request, 1, 0, module_name);
-    for (;;) {
-        *heap = find_home(asked, request.module_name);
-        holding = find_holding(*heap, request.module_name, verdict);
-        if (*verdict != VERDICT_NO_MODULE) {
-            break;
-        }
-        if (make_module(asked, &request) == NULL) {
-            dmheap_port_unlock();
-            if (!request_is_heard(&request)) {
-                dmheap_port_lock();
-                break;
-            }
-        }
-    }
-    *verdict = request.verdict != VERDICT_OK ? request.verdict : *verdict;
-    return holding;
-}
-
 /* Release the lock and report what was asked of a module; was it done? */
 static bool unlock_and_report_module(enum dmheap_verdict verdict, const char* request,
                                      const char* module_name)
@@ -82,7 +54,83 @@ static bool unlock_and_report_module(enum dmheap_verdict verdict, const char* re
     return verdict == VERDICT_OK;
 }
 
-/* ---- modules --------------------------------------------------------------------- */
+/* ---- limits and reserves ------------------------------------------------------------ */
+
+/* What is done to an account: account_limit or account_reserve. */
+typedef enum dmheap_verdict (*quota)(struct dmheap_ctx* ctx, struct dmheap_holding* holding,
+                                     dmheap_word bytes);
+
+/* Make a module known in one heap, with that quota, or not at all. */
+static enum dmheap_verdict make_with(struct dmheap_ctx* heap, const char* module_name, quota set,
+                                     dmheap_word bytes)
+{
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct record* record = record_create(heap, module_name, &verdict);
+    if (record == NULL) {
+        return module_note(heap, NULL, 0, verdict);
+    }
+    verdict = set(heap, record_holding(heap, record), bytes);
+    if (verdict == VERDICT_OK) {
+        account_note_peak(heap);
+    } else {
+        module_unmake(heap, record);
+    }
+    return verdict;
+}
+
+/* The same in the first heap with room for it; was it done? */
+static bool make_with_several(struct dmheap_ctx* asked, struct request* request, quota set,
+                              dmheap_word bytes)
+{
+    enum dmheap_verdict here;
+    struct dmheap_ctx* next = find_heap(asked);
+    do {
+        struct dmheap_ctx* const heap = next;
+        here = make_with(heap, request->module_name, set, bytes);
+        request_settle(request, heap, here);
+        next = registry_next(asked, heap);
+    } while (here != VERDICT_OK && next != NULL);
+    return here == VERDICT_OK;
+}
+
+/* Set a quota of a module, made known if it is not. */
+static bool set_quota(struct dmheap_ctx* asked, const char* module_name, quota set, size_t bytes,
+                      const char* what)
+{
+    struct request request;
+    enum dmheap_verdict verdict;
+    bool is_done = false;
+    request_begin(&request, 1, 0, module_name);
+    dmheap_port_lock();
+    do {
+        struct dmheap_ctx* heap = find_home(asked, request.module_name);
+        struct dmheap_holding* holding = find_holding(heap, request.module_name, &verdict);
+        if (holding != NULL) {
+            verdict = set(heap, holding, account_word(bytes));
+            is_done = verdict == VERDICT_OK;
+        } else if (verdict == VERDICT_NO_MODULE) {
+            is_done = make_with_several(asked, &request, set, account_word(bytes));
+            verdict = request.verdict;
+        }
+        dmheap_port_unlock();
+    } while (!is_done && request_is_heard(&request));
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, what, request.module_name);
+    }
+    return is_done;
+}
+
+bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
+{
+    return set_quota(ctx, module_name, account_limit, bytes, "limit");
+}
+
+bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
+{
+    return set_quota(ctx, module_name, account_reserve, bytes, "reserve");
+}
+
+/* ---- figures of modules ------------------------------------------------------------------ */
 
 static void show_holding(const struct dmheap_holding* holding, struct dmheap_account* account)
 {
@@ -123,35 +171,6 @@ bool dmheap_ctx_reset_peak(struct dmheap_ctx* ctx, const char* module_name)
     return unlock_and_report_module(verdict, "peak", module_name);
 }
 
-bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
-{
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
-    dmheap_port_lock();
-    struct dmheap_holding* holding = make_holding(ctx, module_name, &heap, &verdict);
-    if (holding != NULL) {
-        holding->limit = account_word(bytes);
-    }
-    (void)unlock_and_report_module(verdict, "limit", module_name);
-    return holding != NULL;
-}
-
-bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes)
-{
-    enum dmheap_verdict verdict;
-    struct dmheap_ctx* heap;
-    bool is_done = false;
-    dmheap_port_lock();
-    struct dmheap_holding* holding = make_holding(ctx, module_name, &heap, &verdict);
-    if (holding != NULL) {
-        const enum dmheap_verdict here = account_reserve(heap, holding, account_word(bytes));
-        is_done = here == VERDICT_OK;
-        verdict = is_done ? verdict : here;
-    }
-    (void)unlock_and_report_module(verdict, "reserve", module_name);
-    return is_done;
-}
-
 /* ---- heaps ----------------------------------------------------------------------- */
 
 bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_account* account)
@@ -188,9 +207,12 @@ bool dmheap_ctx_keep_dead(struct dmheap_ctx* ctx, size_t count)
 {
     dmheap_port_lock();
     struct dmheap_ctx* heap = find_heap(ctx);
-    const enum dmheap_verdict verdict =
-        heap != &no_heap ? record_keep_dead(heap, count) : VERDICT_NO_HEAP;
-    return unlock_and_report(verdict, "keeping of accounts", ctx);
+    enum dmheap_verdict outcome = VERDICT_NO_HEAP;
+    if (heap != &no_heap) {
+        outcome = module_note(heap, NULL, 0, dead_keep(heap, count));
+    }
+    (void)unlock_and_report(settle(heap, outcome), "keeping of accounts", ctx);
+    return outcome == VERDICT_OK;
 }
 
 bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],
@@ -199,7 +221,7 @@ bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[
     module_name[0] = '\0';
     memset(account, 0, sizeof(*account));
     dmheap_port_lock();
-    const struct record_dead* dead = record_dead_at(find_heap(ctx), index);
+    const struct dead* dead = dead_at(find_heap(ctx), index);
     if (dead != NULL) {
         show_holding(&dead->holding, account);
         memcpy(module_name, dead->name, sizeof(dead->name) - 1);

@@ -81,19 +81,6 @@ struct record_name {
     uint32_t hash;
 };
 
-/* A module that is gone, with what it held when its name was taken away. */
-struct record_dead {
-    struct dmheap_holding holding;
-    char name[RECORD_NAME_MAX + 1];
-};
-
-/* The last so many of them, in a block of the heap's own. */
-struct record_dead_ring {
-    dmheap_word count; /* entries in use */
-    dmheap_word next;  /* the entry to be written next */
-    struct record_dead entry[];
-};
-
 /* ---- the heap's own blocks --------------------------------------------------- */
 
 /* False: an overrun destroyed its tags or a neighbour's, and it stays where it is. */
@@ -117,9 +104,6 @@ static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size, enum dmhea
         (void)record_free(ctx, block_payload(block));
         *verdict = VERDICT_RESERVE;
         return NULL;
-    }
-    if (DMHEAP_ACCOUNTING) {
-        account_note_peak(ctx);
     }
     return block_payload(block);
 }
@@ -498,7 +482,8 @@ static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
 
 /*
  * Make a record for a name that has none, with the name's reference. On failure everything is as
- * before, and *verdict says why if not for want of memory.
+ * before, and *verdict says why if not for want of memory. The heap's peak is the caller's to note,
+ * for the request that this is a part of may yet be refused.
  */
 static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const char* text,
                                                 enum dmheap_verdict* verdict)
@@ -542,81 +527,11 @@ static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* re
     record_return_id(ctx, id);
 }
 
-/* The ring of dead modules, or NULL. */
-static inline struct record_dead_ring* record_dead_ring(struct dmheap_ctx* ctx)
-{
-    const dmheap_word offset = ctx_totals(ctx)->dead;
-    return offset != 0 ? (struct record_dead_ring*)record_at(ctx, offset) : NULL;
-}
-
-/* How many it has room for: by its block, for its content may be written over. */
-static inline size_t record_dead_room(const struct dmheap_ctx* ctx,
-                                      const struct record_dead_ring* ring)
-{
-    const struct dmheap_block* block = block_of(ring);
-    return heap_is_size(ctx, block)
-               ? ((size_t)heap_usable(ctx, block) - sizeof(*ring)) / sizeof(ring->entry[0])
-               : 0;
-}
-
-/* Keep the last `count` dead modules from now on; those kept so far are forgotten. */
-static inline enum dmheap_verdict record_keep_dead(struct dmheap_ctx* ctx, size_t count)
-{
-    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-    struct record_dead_ring* const former = record_dead_ring(ctx);
-    struct record_dead_ring* ring = NULL;
-    if (count > (SIZE_MAX - sizeof(*ring)) / sizeof(ring->entry[0])) {
-        return verdict;
-    }
-    if (count != 0) {
-        const size_t size = sizeof(*ring) + count * sizeof(ring->entry[0]);
-        ring = (struct record_dead_ring*)record_alloc(ctx, size, &verdict);
-        if (ring == NULL) {
-            return verdict;
-        }
-        ring->count = 0;
-        ring->next = 0;
-    }
-    ctx_totals(ctx)->dead = ring != NULL ? (dmheap_word)ctx_offset(ctx, ring) : 0;
-    if (former != NULL) {
-        (void)record_free(ctx, former);
-    }
-    return VERDICT_OK;
-}
-
-/* The dead module that went as number `index`, counted back from the last one, 0; or NULL. */
-static inline const struct record_dead* record_dead_at(struct dmheap_ctx* ctx, size_t index)
-{
-    const struct record_dead_ring* ring = record_dead_ring(ctx);
-    const size_t room = ring != NULL ? record_dead_room(ctx, ring) : 0;
-    if (index >= room || index >= ring->count || ring->next >= room) {
-        return NULL;
-    }
-    const size_t next = (size_t)ring->next;
-    return &ring->entry[index < next ? next - 1 - index : next + room - 1 - index];
-}
-
-/* Keep the figures of a module that goes, if any are to be kept. */
-static inline void record_bury(struct dmheap_ctx* ctx, struct record* record)
-{
-    struct record_dead_ring* ring = record_dead_ring(ctx);
-    const size_t room = ring != NULL ? record_dead_room(ctx, ring) : 0;
-    if (room == 0 || ring->next >= room) {
-        return;
-    }
-    struct record_dead* dead = &ring->entry[ring->next];
-    dead->holding = *record_holding(ctx, record);
-    record_show_name(ctx, record, dead->name);
-    ring->next = ring->next + 1 < room ? ring->next + 1 : 0;
-    ring->count += ring->count < room;
-}
-
 /* Take a module's name away, and what is kept for it; the name's reference goes to the caller. */
 static inline void record_close(struct dmheap_ctx* ctx, struct record* record)
 {
     if (DMHEAP_ACCOUNTING) {
         struct dmheap_holding* holding = record_holding(ctx, record);
-        record_bury(ctx, record);
         account_set(ctx, holding, holding->bytes, 0);
     }
     record_unlink(ctx, record);
@@ -634,6 +549,7 @@ static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
     renamed->id = record->id;
     if (DMHEAP_ACCOUNTING) {
         *record_holding(ctx, renamed) = *record_holding(ctx, record);
+        account_note_peak(ctx);
     }
     if (group != NULL) {
         group->slot[record->id - record_group_first(number)] =
