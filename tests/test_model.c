@@ -582,7 +582,7 @@ static void do_something(void)
         do_rename();
     } else if (choice < 120) {
         do_bad_pointer(slot);
-    } else if (choice < 170 && model.has_quotas) {
+    } else if (DMHEAP_ACCOUNTING && choice < 170 && model.has_quotas) {
         do_quota();
     } else if (slot->ptr == NULL) {
         do_malloc(slot);
@@ -599,7 +599,7 @@ static void do_something(void)
 
 static void give_everything_back(void)
 {
-    if (model.dead_kept != 0) {
+    if (DMHEAP_ACCOUNTING && model.dead_kept != 0) {
         assert_true(dmheap_ctx_keep_dead(NULL, 0));
         model.dead_kept = 0;
     }
