@@ -19,12 +19,19 @@ struct dead {
     char name[RECORD_NAME_MAX + 1];
 };
 
-/* The last so many of them, in a block of the heap's own. */
+/*
+ * The last so many of them, in a block of the heap's own. An offset that led to a record once may
+ * lead here now: so where a record has its id, this has that of none.
+ */
 struct dead_ring {
     dmheap_word count; /* entries in use */
-    dmheap_word next;  /* the entry to be written next */
+    uint32_t next;     /* the entry to be written next */
+    record_id no_id;   /* 0 */
     struct dead entry[];
 };
+
+DMHEAP_STATIC_ASSERT(offsetof(struct dead_ring, no_id) == offsetof(struct record, id),
+                     the_dead_are_not_taken_for_a_record);
 
 /* The ring of dead modules, or NULL. */
 static inline struct dead_ring* dead_ring(struct dmheap_ctx* ctx)
@@ -59,6 +66,7 @@ static inline enum dmheap_verdict dead_keep(struct dmheap_ctx* ctx, size_t count
         }
         ring->count = 0;
         ring->next = 0;
+        ring->no_id = 0;
     }
     account_note_peak(ctx);
     ctx_totals(ctx)->dead = ring != NULL ? (dmheap_word)ctx_offset(ctx, ring) : 0;

@@ -658,17 +658,24 @@ static inline struct record* module_make(struct dmheap_ctx* ctx, const char* tex
     struct record* record = record_create(ctx, text, verdict);
     if (record == NULL) {
         *verdict = module_note(ctx, NULL, 0, *verdict);
-    } else if (DMHEAP_ACCOUNTING) {
-        account_note_peak(ctx);
     }
     return record;
 }
 
-/* A module was made for a request that is refused: it is gone, and was never there. */
-static inline void module_unmake(struct dmheap_ctx* ctx, struct record* record)
+/* The heap's peak, for module_unmake. */
+static inline dmheap_word module_peak(struct dmheap_ctx* ctx)
+{
+    return DMHEAP_ACCOUNTING ? ctx_totals(ctx)->peak : 0;
+}
+
+/* A module was made for a request that is refused: it goes, and was never there. */
+static inline void module_unmake(struct dmheap_ctx* ctx, struct record* record, dmheap_word peak)
 {
     record_close(ctx, record);
     record_drop(ctx, record);
+    if (DMHEAP_ACCOUNTING) {
+        ctx_totals(ctx)->peak = peak;
+    }
 }
 
 /* Hand a live block over on both accounts. */
@@ -701,14 +708,15 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     }
     struct record* old_record = module_of(ctx, block_owner(block));
     struct record* record = NULL;
+    const dmheap_word peak = module_peak(ctx);
     bool is_new = false;
     if (!record_is_nobody(text)) {
         verdict = VERDICT_NO_MEMORY;
         record = record_find(ctx, text);
         is_new = record == NULL;
-        record = is_new ? record_create(ctx, text, &verdict) : record;
+        record = is_new ? module_make(ctx, text, &verdict) : record;
         if (record == NULL) {
-            return module_note(ctx, NULL, 0, verdict);
+            return verdict;
         }
         record->references++;
     }
@@ -717,8 +725,9 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
         block_set_owner(block, record != NULL ? record->id : OWNER_NOBODY);
         record = old_record; /* the one that loses a reference */
     } else if (is_new) {
-        record_close(ctx, record);
-        record_drop(ctx, record);
+        record->references--;
+        module_unmake(ctx, record, peak);
+        record = NULL;
     }
     if (record != NULL) {
         record_drop(ctx, record);

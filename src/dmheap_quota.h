@@ -65,15 +65,14 @@ static enum dmheap_verdict make_with(struct dmheap_ctx* heap, const char* module
                                      dmheap_word bytes)
 {
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-    struct record* record = record_create(heap, module_name, &verdict);
+    const dmheap_word peak = module_peak(heap);
+    struct record* record = module_make(heap, module_name, &verdict);
     if (record == NULL) {
-        return module_note(heap, NULL, 0, verdict);
+        return verdict;
     }
     verdict = set(heap, record_holding(heap, record), bytes);
-    if (verdict == VERDICT_OK) {
-        account_note_peak(heap);
-    } else {
-        module_unmake(heap, record);
+    if (verdict != VERDICT_OK) {
+        module_unmake(heap, record, peak);
     }
     return verdict;
 }

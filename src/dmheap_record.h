@@ -482,8 +482,7 @@ static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
 
 /*
  * Make a record for a name that has none, with the name's reference. On failure everything is as
- * before, and *verdict says why if not for want of memory. The heap's peak is the caller's to note,
- * for the request that this is a part of may yet be refused.
+ * before, and *verdict says why if not for want of memory.
  */
 static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const char* text,
                                                 enum dmheap_verdict* verdict)
@@ -506,6 +505,7 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
     record->serial = ctx_new_serial();
     if (DMHEAP_ACCOUNTING) {
         account_open(record_holding(ctx, record));
+        account_note_peak(ctx);
     }
     return record;
 }

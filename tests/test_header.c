@@ -516,6 +516,9 @@ static void init_of_1024_bytes_serves_nobody(void** state)
 static void init_of_1024_bytes_serves_a_module(void** state)
 {
     (void)state;
+    if (DMHEAP_ACCOUNTING && !HAS_NARROW_WORDS) {
+        skip(); /* a record and its account are wider than what is left */
+    }
     heap_open(1024, 8);
     assert_non_null(dmheap_malloc(least_of_1024("sensor"), "sensor"));
     expect_silence();
@@ -1211,11 +1214,12 @@ static void aligned_alloc_larger_than_the_heap_gives_null(void** state)
 static void aligned_alloc_serves_the_one_address_that_is_right(void** state)
 {
     (void)state;
-    unsigned char* buffer = arena_make(6 * KIB, 3 * KIB);
+    const size_t front = 3 * KIB / 2;
+    unsigned char* buffer = arena_make(6 * KIB, ARENA_STEP - front);
     assert_true(heap_start(buffer, 6 * KIB, 8));
     expect_info();
     unsigned char* ptr = dmheap_aligned_alloc(ARENA_STEP, 4 * KIB, NULL);
-    assert_ptr_equal(ptr, buffer + KIB);
+    assert_ptr_equal(ptr, buffer + front);
     assert_null(dmheap_aligned_alloc(ARENA_STEP, 16, NULL));
     expect_error();
     dmheap_free(ptr, true);

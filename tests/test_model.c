@@ -460,6 +460,7 @@ static void do_rename(void)
     }
 }
 
+#if DMHEAP_ACCOUNTING
 static void do_limit(unsigned name)
 {
     const size_t above = model.shadow[name].bytes + dice(dice(2) != 0 ? 100 : 5000);
@@ -541,6 +542,22 @@ static void do_quota(void)
     }
 }
 
+static void keep_no_dead(void)
+{
+    assert_true(dmheap_ctx_keep_dead(NULL, 0));
+    model.dead_kept = 0;
+    model.dead_count = 0;
+}
+#else
+static void do_quota(void)
+{
+}
+
+static void keep_no_dead(void)
+{
+}
+#endif
+
 /* Another heap, of another size, alignment and place in the same memory. */
 static void do_init(void)
 {
@@ -599,9 +616,8 @@ static void do_something(void)
 
 static void give_everything_back(void)
 {
-    if (model.dead_kept != 0) {
-        assert_true(dmheap_ctx_keep_dead(NULL, 0));
-        model.dead_kept = 0;
+    if (model.has_quotas) {
+        keep_no_dead();
     }
     for (unsigned i = 0; i < SLOTS; i++) {
         if (model.slot[i].ptr != NULL && dice(2) != 0) {
