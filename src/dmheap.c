@@ -137,12 +137,18 @@ DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const c
 }
 
 /*
+ * Does realloc try for itself what there may be several heaps for? Not to save space; nor where what
+ * is refused is counted, for it would be twice.
+ */
+#define REALLOC_TRIES (DMHEAP_SHORT_PATHS && !DMHEAP_ACCOUNTING)
+
+/*
  * Go on where a block cannot be resized in place, for `outcome`; the lock is held. Where there may
  * be several heaps, all begins anew.
  */
 static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* ptr, size_t size)
 {
-    if (DMHEAP_SHORT_PATHS && root.several != NULL) {
+    if (REALLOC_TRIES && root.several != NULL) {
         return root.several->realloc(NULL, ptr, size);
     }
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
@@ -166,7 +172,7 @@ DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_n
     if (ptr == NULL) {
         return malloc_and_unlock(1, size, module_name);
     }
-    if (!DMHEAP_SHORT_PATHS && root.several != NULL) { /* at once, as malloc_and_unlock does */
+    if (!REALLOC_TRIES && root.several != NULL) { /* at once, as malloc_and_unlock does */
         return root.several->realloc(NULL, ptr, size);
     }
     const enum dmheap_verdict verdict = module_resize(root.heap, ptr, size);
