@@ -150,6 +150,20 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
     return NULL;
 }
 
+/*
+ * Ids of a group up to the first one that was never given. What stands in the slots behind may be
+ * anything, and might lead to a block that looks like a record.
+ */
+static inline dmheap_word check_given_end(const struct dmheap_ctx* ctx, unsigned number)
+{
+    const struct record_group* group = record_group(ctx, number);
+    dmheap_word given = 0;
+    while (group != NULL && given < record_group_size(number) && group->slot[given] != 0) {
+        given++;
+    }
+    return record_group_first(number) + given;
+}
+
 /* One group: its memory, its free slots, and each record in it; *modules are counted on. */
 static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned number,
                                       size_t* modules, size_t* named, size_t* module_blocks)
@@ -157,13 +171,12 @@ static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned num
     const dmheap_word size = record_group_size(number);
     CHECK(check_is_own(ctx, ctx->group[number], record_group_bytes(number)));
     const struct record_group* group = record_group(ctx, number);
+    const dmheap_word end = check_given_end(ctx, number);
     size_t free_slots = 0;
-    bool is_fresh = false; /* never used, and so all behind */
     for (dmheap_word i = 0; i < size; i++) {
         const dmheap_word id = record_group_first(number) + i;
-        const struct record* record = record_of(ctx, id);
-        is_fresh = is_fresh || group->slot[i] == 0;
-        CHECK((record == NULL) == (is_fresh || record_slot_is_free(group->slot[i])));
+        const struct record* record = id < end ? record_of(ctx, id) : NULL;
+        CHECK(id >= end || (record == NULL) == record_slot_is_free(group->slot[i]));
         if (record != NULL) {
             const char* fault = check_record(ctx, id, record, named, module_blocks);
             if (fault != NULL) {
@@ -225,10 +238,13 @@ static inline const char* check_holdings(struct dmheap_ctx* ctx, const struct he
     const struct dmheap_totals* totals = ctx_totals(ctx);
     dmheap_word unmet = 0;
     const char* fault = check_holding(ctx, &totals->nobody, OWNER_NOBODY, &unmet);
-    for (dmheap_word id = OWNER_MODULES; fault == NULL && id < RECORD_ID_END; id++) {
-        struct record* record = record_of(ctx, id);
-        if (record != NULL) {
-            fault = check_holding(ctx, record_holding(ctx, record), id, &unmet);
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        const dmheap_word end = check_given_end(ctx, number);
+        for (dmheap_word id = record_group_first(number); fault == NULL && id < end; id++) {
+            struct record* record = record_of(ctx, id);
+            if (record != NULL) {
+                fault = check_holding(ctx, record_holding(ctx, record), id, &unmet);
+            }
         }
     }
     if (fault != NULL) {

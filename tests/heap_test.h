@@ -362,10 +362,13 @@ static inline void heap_forget_failures(struct dmheap_ctx* ctx)
     struct dmheap_totals* totals = ctx_totals(ctx);
     memset(totals->failures, 0, sizeof(totals->failures));
     forget_failures(&totals->nobody);
-    for (dmheap_word id = OWNER_MODULES; id < RECORD_ID_END; id++) {
-        struct record* record = record_of(ctx, id);
-        if (record != NULL) {
-            forget_failures(record_holding(ctx, record));
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        const dmheap_word end = check_given_end(ctx, number);
+        for (dmheap_word id = record_group_first(number); id < end; id++) {
+            struct record* record = record_of(ctx, id);
+            if (record != NULL) {
+                forget_failures(record_holding(ctx, record));
+            }
         }
     }
 }
