@@ -12,8 +12,8 @@
  *                         4: heaps to 16 MiB, 252 modules.
  *                         8: heaps as large as the address space allows, 4092 modules.
  *   DMHEAP_ACCOUNTING     1: what each module holds, its peak, limit and reserve, and failures,
- *                         in constant time: 9 words per module and 16 per heap, and
- *                         some 25 instructions in malloc and in free. 0 (default): none of it.
+ *                         in constant time: 9 words per module and 17 per heap, and
+ *                         some 30 instructions in malloc and in free. 0 (default): none of it.
  *   DMHEAP_PORT_HEADER    a port header, in quotes; default ports/posix where
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.
