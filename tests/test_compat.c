@@ -309,16 +309,16 @@ static void null_is_all_heaps_that_serve_by_default(void** state)
     (void)state;
     (void)make(0);
     assert_true(dmheap_add_default_context(make(1)));
-    void* const first = dmheap_malloc(NULL, 3000, "app");
-    void* const second = dmheap_malloc(NULL, 3000, "app");
+    void* const first = dmheap_malloc(NULL, 2500, "app");
+    void* const second = dmheap_malloc(NULL, 2500, "app");
     assert_true(is_in(first, 0) && is_in(second, 1));
     assert_true(dmheap_retag(NULL, second, NULL));
     dmheap_unregister_module(NULL, "app");
     test_port_forget_lines();
     dmheap_free(NULL, second, false);
     expect_silence();
-    assert_true(is_in(dmheap_aligned_alloc(NULL, 64, 3000, NULL), 0));
-    assert_true(is_in(dmheap_realloc(NULL, NULL, 3000, NULL), 1));
+    assert_true(is_in(dmheap_aligned_alloc(NULL, 64, 2500, NULL), 0));
+    assert_true(is_in(dmheap_realloc(NULL, NULL, 2500, NULL), 1));
     expect_silence();
 }
 
