@@ -294,7 +294,7 @@ static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx
 {
     struct dmheap_block* block = block_of(ptr);
     const uintptr_t before = heap_size(ctx, block);
-    const size_t usable = (size_t)heap_usable(ctx, block);
+    const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
     enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, size);
     if (!DMHEAP_ACCOUNTING || verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
         return verdict;
@@ -304,7 +304,8 @@ static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx
         const uintptr_t now = heap_size(ctx, block);
         verdict = account_change(ctx, record_holding(ctx, record), before, now);
         if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
-            (void)heap_resize(ctx, block, index, behind, usable);
+            const uintptr_t usable = before - sizeof(dmheap_word) - remembers;
+            (void)heap_resize(ctx, block, index, behind, (size_t)usable);
         }
     }
     return verdict != VERDICT_OK ? module_refuse(ctx, record_holding(ctx, record), size, verdict)

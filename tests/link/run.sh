@@ -14,8 +14,14 @@ mkdir -p "$work"
 
 public="dmheap_aligned_alloc dmheap_concatenate_free_blocks dmheap_free dmheap_init
 dmheap_is_initialized dmheap_malloc dmheap_realloc dmheap_register_module dmheap_unregister_module"
-family=$(sed -n 's/^DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_ctx_[a-z_]*\),.*/dmheap\1/p' \
-    include/dmheap_ctx.h)
+
+declared() { # lines of dmheap_ctx.h on standard input: the functions in them
+    sed -n 's/^DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_ctx_[a-z_]*\),.*/dmheap\1/p'
+}
+
+# The section of accounts is there with DMHEAP_ACCOUNTING=1 only.
+family=$(awk '/^\/\* ---- / { accounts = /accounts/ } !accounts' include/dmheap_ctx.h | declared)
+accounts=$(awk '/^\/\* ---- / { accounts = /accounts/ } accounts' include/dmheap_ctx.h | declared)
 interface="Dmod_AlignedMallocEx Dmod_FreeEx Dmod_FreeModule Dmod_MallocEx Dmod_ReallocEx
 Dmod_RenameTag Dmod_RetagEx"
 
@@ -48,6 +54,10 @@ check_compiler() { # compiler
     check_equal "$cc: what leaves the library" "$(words "$public $family $interface")" \
         "$(words "$(exported "$at-libdmheap.a")")"
 
+    check_run "$cc: compiles with accounts" \
+        $cc $flags -DDMHEAP_ACCOUNTING=1 -c -o "$at-accounts.o" src/dmheap.c
+    check_equal "$cc: what leaves it then" "$(words "$public $family $accounts $interface")" \
+        "$(words "$(exported "$at-accounts.o")")"
     check_run "$cc: compiles without the interface" \
         $cc $flags -DDMHEAP_DONT_IMPLEMENT_DMOD_API -c -o "$at-bare.o" src/dmheap.c
     check_equal "$cc: what leaves it then" "$(words "$public $family")" \
