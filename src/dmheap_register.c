@@ -57,6 +57,10 @@
 #pragma weak dmheap_ctx_walk_registration
 #pragma weak dmheap_ctx_get_stats_registration
 #pragma weak dmheap_ctx_get_module_stats_registration
+#pragma weak dmheap_ctx_walk_modules_registration
+#pragma weak dmheap_ctx_set_leak_policy_registration
+#pragma weak dmheap_ctx_set_death_hook_registration
+#pragma weak dmheap_ctx_set_failure_hook_registration
 #include "dmheap_ctx.h"
 #else
 #include "dmheap.h"

@@ -104,7 +104,7 @@ static void expect_free_refused(const struct dmheap_block* block)
 static enum dmheap_verdict resize(struct dmheap_block* block, size_t size)
 {
     uintptr_t index;
-    uintptr_t behind;
+    uintptr_t behind = 0;
     assert_true(live_find(test_heap.ctx, block_payload(block), &index, &behind));
     return heap_resize(test_heap.ctx, block, index, behind, size);
 }
