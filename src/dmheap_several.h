@@ -410,7 +410,8 @@ static void* realign_several(struct dmheap_ctx* asked, void* ptr, size_t alignme
     struct request request;
     enum dmheap_verdict outcome;
     dmheap_word serial;
-    request_begin(&request, alignment, size, request.name);
+    request_begin(&request, alignment, size, NULL);
+    request.module_name = request.name; /* which the attempt fills in */
     do {
         struct dmheap_ctx* heap = find_heap_of(asked, ptr);
         serial = heap->serial;
@@ -528,7 +529,8 @@ static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t 
 {
     struct request request;
     const struct dmheap_block* block;
-    request_begin(&request, alignment, size, request.name);
+    request_begin(&request, alignment, size, NULL);
+    request.module_name = request.name; /* which the attempt fills in */
     do {
         block = alloc_handled(asked, module, &request);
         dmheap_port_unlock();
