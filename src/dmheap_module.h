@@ -293,12 +293,15 @@ static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx
                                                           size_t size)
 {
     struct dmheap_block* block = block_of(ptr);
+    if (!DMHEAP_ACCOUNTING) {
+        return heap_resize(ctx, block, index, behind, size);
+    }
     const uintptr_t before = heap_size(ctx, block);
     const size_t usable = (size_t)heap_usable(ctx, block);
     enum dmheap_verdict charged = VERDICT_OK;
     for (size_t bytes = size;; bytes = usable) {
         const enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, bytes);
-        if (!DMHEAP_ACCOUNTING || verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
+        if (verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
             return verdict;
         }
         struct record* record = module_of(ctx, block_owner(block));
