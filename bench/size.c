@@ -49,6 +49,22 @@ static bool visit(const struct dmheap_block_info* block, void* context)
 {
     return block->ptr != context;
 }
+
+static bool visit_module(const struct dmheap_module_info* module, void* context)
+{
+    return module->ctx != context;
+}
+
+static void bury(const struct dmheap_death* death, void* context)
+{
+    size = death->bytes;
+    place = context;
+}
+
+static bool release(const struct dmheap_failure* failure, void* context)
+{
+    return failure->size != size && place != context;
+}
 #endif
 
 static void use_ctx(void)
@@ -84,6 +100,10 @@ static void use_ctx(void)
     flag = dmheap_ctx_walk(ctx, visit, place);
     flag = dmheap_ctx_get_stats(ctx, &stats);
     flag = dmheap_ctx_get_module_stats(ctx, name, &module_stats);
+    flag = dmheap_ctx_walk_modules(ctx, visit_module, place);
+    flag = dmheap_ctx_set_leak_policy(ctx, (enum dmheap_leak_policy)size);
+    flag = dmheap_ctx_set_death_hook(ctx, bury, place);
+    flag = dmheap_ctx_set_failure_hook(ctx, release, place);
     dmheap_ctx_unregister_module(ctx, name);
     flag = dmheap_ctx_deinit(ctx);
 #endif

@@ -21,11 +21,14 @@ NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "([^"]*)"', re.MULTILINE)
 EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.MULTILINE)
 FRAME = re.compile(r"(\d+) bytes \(([a-z,]+)\)")
 # What root.several points to, in src/dmheap_several.h: calls that leave the public functions, and
-# one that only answers, which those and the edge make in turn.
+# one that only answers, which those and the edge make in turn. What `policies` points to is called
+# by requests and leaks. A hook is the firmware's own: what it needs is not counted.
 LEAVING = tuple(f":{call}_several" for call in ("alloc", "realloc", "free", "register",
                                                 "unregister", "retag", "rename"))
 ANSWERING = (":of_serial_several",)
-INSIDE = re.compile(r":(\w+_several|registry_\w+|edge_\w+)(\.|$)")
+POLICIES = (":policy_plead", ":leak_count", ":leak_report", ":leak_report_kept", ":leak_tell")
+INSIDE = re.compile(r":(registry_\w+|edge_\w+|policy_\w+|leak_count|leak_report|leak_tell)(\.|$)")
+ASKING = re.compile(r":(\w+_several|request_\w+|leak_\w+)(\.|$)")
 KINDS = (("text", (".text",)), ("rodata", (".rodata", ".srodata")), ("data", (".data", ".sdata")),
          ("bss", (".bss", ".sbss", "COMMON")))
 
@@ -93,7 +96,8 @@ class Calls:
                                 for call in LEAVING + ANSWERING):
             sys.exit(f"size.py: {min(pointers)} calls by a pointer, so the deepest way is unknown")
         for source in pointers:
-            ends = ANSWERING if INSIDE.search(source) else LEAVING + ANSWERING
+            ends = ANSWERING if INSIDE.search(source) else ANSWERING + POLICIES \
+                if ASKING.search(source) else ANSWERING + POLICIES + LEAVING
             self.calls.setdefault(source, set()).update(
                 title for title in self.frames
                 if title.endswith(ends) and title.rsplit(":", 1)[-1] in kept)

@@ -29,6 +29,10 @@
 
 #include "dmod_types.h"
 
+#ifdef DMHEAP_COMPAT
+#include "dmheap_compat.h" /* in this file the names below take a context first */
+#else
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -150,13 +154,15 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _realloc, (void* ptr, size_t size, const ch
  * A pointer that is not the start of a live block - freed before, inside a block, misaligned, from
  * elsewhere, of a former heap, any value whatever - is refused with one line of level ERROR.
  * So is a block whose header, or the next one's, was written over as far as the two
- * contradict each other or the heap's own map, which a call reads at both ends of a block.
+ * contradict each other or the heap's own map, which a call reads at both ends of a block; in a
+ * library that was built with DMHEAP_CANARY=1, also one that was written beyond its end.
  *
  * @param ptr         A block of this heap. NULL: nothing.
  * @param concatenate true: merge it with adjacent free memory now. false allows that to happen
  *                    later; this heap merges at once in both cases, for it costs no more.
  *
- * Cost: constant.
+ * Cost: constant. In a library that was built with DMHEAP_POISON=1, the block is filled with 0xDD
+ * first, without the lock, which is then taken twice; dmheap_unregister_module does so, too.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _free, (void* ptr, bool concatenate));
 
@@ -170,5 +176,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _concatenate_free_blocks, (void));
 #ifdef __cplusplus
 }
 #endif
+
+#endif /* DMHEAP_COMPAT */
 
 #endif

@@ -29,7 +29,7 @@
 #ifndef DMHEAP_CTX_H
 #define DMHEAP_CTX_H
 
-#include "dmheap.h"
+#include "dmod_types.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,7 +93,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
  * Its context and all pointers into it are bad from then on, and so are heaps that stand in blocks
  * of it. Its buffer is the caller's again, but for what a realloc or calloc of another thread is
  * copying or clearing there at this moment: let those end before the memory serves otherwise. They
- * end with NULL, and an unregistration without doing more.
+ * end with NULL, and an unregistration without doing more. (With DMHEAP_POISON, a free and an
+ * unregistration fill a block there, too; so let them end.)
  *
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */
@@ -313,7 +314,9 @@ struct dmheap_block_info {
     enum dmheap_block_kind kind;
     const void* ptr;         /* what malloc gave; of free memory, what it would give about here */
     size_t size;             /* bytes that it takes up, its header included */
+    size_t usable;           /* bytes of it from `ptr` on that are a client's, or would be */
     const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
+    uint32_t sequence; /* of what is not free: its number, see dmheap_ctx_mark; 0 without those */
 };
 
 /** Called for each block, without the lock; it may call any function. false ends the walk. */
@@ -345,10 +348,13 @@ struct dmheap_stats {
     size_t used;          /* of live blocks, the heap's own included */
     size_t free;          /* the rest */
     size_t own;           /* of the heap's own blocks, DMHEAP_BLOCK_OWN */
+    size_t overhead;      /* of the buffer: what serves no client, free memory apart */
     size_t live_blocks;   /* clients' */
     size_t free_blocks;   /* pieces that the free memory is in */
     size_t largest_free;  /* the largest of them */
-    size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module */
+    size_t fragmentation; /* percent of `size`: free, but not in that piece */
+    size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module
+                             that has no limit and no reserve */
     size_t largest_hole;  /* free memory in one piece, if just the one block below were freed */
     const void* splitter; /* that block, a client's; NULL: freeing one joins nothing larger */
     char splitter_owner[DMHEAP_NAME_BYTES]; /* its module; empty: nobody's */
@@ -357,12 +363,12 @@ struct dmheap_stats {
 /**
  * @brief Measure a heap.
  *
- * Whether it is short of memory or fragmented: `free` tells the one. The other is `free` less
- * `largest_free`, of `size`: what is free but elsewhere - a share of the whole heap, so a heap that
- * is nearly full is not called fragmented for the little that is left. If one block stands in the
- * way of most, it is `splitter`.
+ * Whether it is short of memory or fragmented: `free` tells the one, `fragmentation` the other. That
+ * is a share of the whole heap, so a heap that is nearly full is not called fragmented for the little
+ * that is left. If one block stands in the way of most, it is `splitter`.
  *
- * With a default alignment above 16, `largest_alloc` is what is sure to be served; more may be.
+ * With a default alignment above 16, and beside reserves, `largest_alloc` is what is sure to be
+ * served; more may be.
  *
  * @param ctx   NULL: the first heap that serves by default.
  * @param stats Gets the figures; all zero on failure. What other threads change meanwhile may be
@@ -393,6 +399,37 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_get_module_stats,
                  (struct dmheap_ctx* ctx, const char* module_name,
                   struct dmheap_module_stats* stats));
 
+/** A module, to a visitor. */
+struct dmheap_module_info {
+    struct dmheap_ctx* ctx;      /* its heap */
+    const char* module_name;     /* valid here */
+    struct dmheap_module module; /* its handle */
+    size_t blocks;               /* that it has, what a realloc or calloc works on included */
+};
+
+/** Called for each module, without the lock; it may call any function. false ends the walk. */
+typedef bool (*dmheap_module_visitor)(const struct dmheap_module_info* info, void* context);
+
+/**
+ * @brief Visit all modules, in the order of their ids.
+ *
+ * Other threads go on meanwhile. A module that is there all the while is visited once, under the
+ * name that it has then; one that comes or goes is visited as it was at some moment, or not; by the
+ * time of the visit it may be gone. One that is being unregistered has no name any more, and is not
+ * visited.
+ *
+ * @param ctx     NULL: one after the other, the heaps that serve by default when this is called. A
+ *                module is visited in each of them that it has a record in.
+ * @param visitor Not NULL.
+ * @param context Handed to it.
+ * @return As dmheap_ctx_walk.
+ *
+ * Cost: proportional to the number of ids that were in use at a time; the lock is held for at most
+ * 32 of them and one name.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk_modules,
+                 (struct dmheap_ctx* ctx, dmheap_module_visitor visitor, void* context));
+
 /* ---- proof ---------------------------------------------------------------------- */
 
 /** What a check finds wrong. */
@@ -416,7 +453,11 @@ enum dmheap_fault {
     DMHEAP_FAULT_RECORD,     /* a module's record has another id, or a name that does not end */
     DMHEAP_FAULT_NAME,       /* a module is not found by its name, or two have it */
     DMHEAP_FAULT_REFERENCES, /* a module's references are not its blocks and its name */
-    DMHEAP_FAULT_HINT        /* a hint leads to no such module */
+    DMHEAP_FAULT_HINT,       /* a hint leads to no such module */
+    DMHEAP_FAULT_CANARY,     /* a block was written to behind what its client may use */
+    DMHEAP_FAULT_ACCOUNT,    /* an owner's account is not that of its blocks, or none at all */
+    DMHEAP_FAULT_TOTALS,     /* the heap's account is not the sum of its owners', or none at all */
+    DMHEAP_FAULT_DEAD        /* the accounts of modules that are gone are none */
 };
 
 /** A block in or beside which something is wrong. */
@@ -435,18 +476,20 @@ struct dmheap_finding {
     struct dmheap_beside block;  /* the block that it is in, live or free */
     struct dmheap_beside before; /* the nearest live blocks in front of that one, or of the ... */
     struct dmheap_beside after;  /* ... place, and behind: who may have written over their end */
-    size_t moving;               /* blocks that a realloc or calloc works on; if sound */
+    size_t moving;               /* blocks that a call works on without the lock; if sound */
 };
 
 /**
  * @brief Prove a whole heap: every block, list and module, and that nothing is lost.
  *
  * It reads only inside the heap, whatever stands there, and changes nothing. Calls that other
- * threads have under way are no fault. A block that a realloc moves or a calloc clears is the
- * heap's own meanwhile: if no such call is under way but `moving` is not 0, an owner was written
- * over. What cannot be proven: that a block's owner, if it exists, is the one who asked for it
+ * threads have under way are no fault. A block that a realloc moves, a calloc clears or, with
+ * DMHEAP_POISON, a free fills is the heap's own meanwhile: if no such call is under way but `moving`
+ * is not 0, an owner was written over. Accounts and canaries are proven where the library has them.
+ * What cannot be proven: that a block's owner, if it exists, is the one who asked for it
  * and got it at that alignment, if it has that; content; a name that leads to its record all the
- * same; and a context that was written over as a whole by one without contradictions.
+ * same; a limit, a count of calls, a block's number; and a context that was written over as a whole
+ * by one without contradictions.
  *
  * @param ctx     NULL: the first heap that serves by default.
  * @param finding Gets what is wrong, where, and whose blocks lie beside it; else all zero but for
@@ -454,7 +497,7 @@ struct dmheap_finding {
  * @return true: all is proven. false, and one line of level ERROR, if something is wrong, or if
  *         there is no such heap.
  *
- * Cost: proportional to the heap's size, and its blocks once more for 64 modules each. The lock is
+ * Cost: proportional to the heap's size, and its blocks once more for 32 modules each. The lock is
  * held all the while: this is for a test, an idle hour, or a heap under suspicion. Some 800 bytes
  * of stack on a 32-bit target.
  */
@@ -482,10 +525,297 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_check_image,
                  (const void* image, size_t size, uintptr_t address,
                   struct dmheap_finding* finding));
 
+/* ---- when a module dies ----------------------------------------------------------- */
+
+/*
+ * What the functions below set is a heap's own, and goes with it: one that is torn down, or made
+ * anew, has none of it. A firmware that calls any of them has a list of all that, some 500 bytes of
+ * RAM on a 32-bit target.
+ *
+ * A hook is called by the thread, or in the interrupt, whose call it is about, without the lock, and
+ * may call any function. Where a hook is set anew or taken away while another thread is about to
+ * call it, or in it, the former one may be called once more, with its own context: what that points
+ * to has to outlast this.
+ */
+
+/** What becomes of the blocks that a module has when it is unregistered. */
+enum dmheap_leak_policy {
+    DMHEAP_LEAK_SILENT,  /* they are freed; so it is where nothing else was set */
+    DMHEAP_LEAK_SUMMARY, /* they are freed, and one line of level WARN tells how many */
+    DMHEAP_LEAK_BLOCKS,  /* as that, with a line of level WARN for each of them before */
+    DMHEAP_LEAK_KEEP     /* nothing is freed, and the module stays */
+};
+
+/**
+ * @brief What to do with what a module still holds when it is unregistered from a heap.
+ *
+ * A module that holds nothing is unregistered without a further line, by any policy. One that holds
+ * a block in a heap that keeps is not unregistered: one line of level ERROR, and everything is as it
+ * was. With several heaps that serve by default and NULL for their context, as the nine functions
+ * do it, it is unregistered in all of them or in none; each heap tells of its own blocks.
+ *
+ * The lines give bytes with headers included, and a heap's name if it has one. Not told is what a
+ * realloc or calloc of another thread works on; it does count as held. What counts is the policy at
+ * the moment when the name is taken away.
+ *
+ * @param ctx    NULL: the first heap that serves by default.
+ * @param policy One of enum dmheap_leak_policy.
+ * @return true. false, and one line of level ERROR, if there is no such heap or no such policy.
+ *         Cost: constant. An unregistration that tells of blocks also costs a dmheap_ctx_walk.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_leak_policy,
+                 (struct dmheap_ctx* ctx, enum dmheap_leak_policy policy));
+
+/** The death of a module in a heap, to a hook. */
+struct dmheap_death {
+    struct dmheap_ctx* ctx;
+    const char* module_name; /* valid here */
+    size_t bytes;            /* that it held, headers included ... */
+    size_t blocks;           /* ... and in how many blocks */
+};
+
+/** Called for each module that died. */
+typedef void (*dmheap_death_hook)(const struct dmheap_death* death, void* context);
+
+/**
+ * @brief Have a function called for each module that was unregistered from a heap.
+ *
+ * By then the module is gone from all heaps it was unregistered from, and the lines of the log are
+ * written. Its name may be another module's already, which the figures have nothing of. Nothing is
+ * called for modules that go with their heap, nor if the heap is torn down meanwhile, or had no such
+ * hook when the name was taken away. The blocks are counted right before they are freed; not counted
+ * is what a realloc or calloc of another thread works on.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param hook    NULL: none any more.
+ * @param context Handed to it.
+ * @return true. false, and one line of level ERROR, if there is no such heap. Cost: constant. With a
+ *         hook, an unregistration also costs a dmheap_ctx_walk.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_death_hook,
+                 (struct dmheap_ctx* ctx, dmheap_death_hook hook, void* context));
+
+/* ---- when a request fails --------------------------------------------------------- */
+
+/** Why a request fails. */
+enum dmheap_reason {
+    DMHEAP_REASON_NO_MEMORY,  /* no free memory serves it; without accounting, always this one */
+    DMHEAP_REASON_FRAGMENTED, /* enough is free, but not in one piece, or not aligned so */
+    DMHEAP_REASON_LIMIT,      /* its module may have no more */
+    DMHEAP_REASON_RESERVE     /* what is free is kept for other modules */
+};
+
+/** How many reasons there are. */
+#define DMHEAP_REASONS 4
+
+/** A request that is about to fail, to a hook. */
+struct dmheap_failure {
+    struct dmheap_ctx* ctx;  /* the heap that refused it */
+    enum dmheap_reason reason;
+    size_t size;             /* bytes asked for; 0 also where only a module's record has no place */
+    size_t alignment;        /* of the block, in bytes */
+    const char* module_name; /* the owner; empty: nobody. Valid here */
+    unsigned calls;          /* of this heap's hook that are under way, this one included */
+};
+
+/** How many calls of a heap's failure hook may be under way at a time. */
+#define DMHEAP_FAILURE_CALLS_MAX 4
+
+/** Called before a request fails. true: memory was released, try once more. */
+typedef bool (*dmheap_failure_hook)(const struct dmheap_failure* failure, void* context);
+
+/**
+ * @brief Have a function called when a request is about to fail for want of memory in a heap.
+ *
+ * That is any request of dmheap.h or of this file that needs memory: for a block, or for the record
+ * of a module that it makes known or renames. Not one that fails for what it was given, nor for want
+ * of ids. Where several heaps refused it, their hooks are called in that order, until one gives
+ * true: then the whole request is done once more, as if it were made then. Only if that fails as
+ * well, or no hook gave true, it fails, with its line of level ERROR.
+ *
+ * The block of a realloc is as it was; it is looked for again, so one that was freed meanwhile is a
+ * bad pointer. (Or another block that has its place by now: what is being resized is not to be freed
+ * by others.) The text of a module's name may go: it was copied.
+ *
+ * A request that fails inside a hook calls the hook again, as one of another thread does: the two
+ * cannot be told apart. `calls` says how many there are; while they are DMHEAP_FAILURE_CALLS_MAX, a
+ * further request fails without one. So a hook that makes requests that may fail should give false
+ * at once where `calls` is above 1, if it needs no calls by several threads; else its depth on the
+ * stack is that many calls.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param hook    NULL: none any more.
+ * @param context Handed to it.
+ * @return true. false, and one line of level ERROR, if there is no such heap. Cost: constant.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_set_failure_hook,
+                 (struct dmheap_ctx* ctx, dmheap_failure_hook hook, void* context));
+
+/* ---- accounts --------------------------------------------------------------------- */
+
+/*
+ * These are there only in a library that was built with DMHEAP_ACCOUNTING=1: else they do not link.
+ * So they are not registered with DMOD, either. Every heap keeps these figures then in malloc and
+ * free, and all of these functions have a constant cost besides that of a name. "Bytes" are those of
+ * blocks, their headers included, unless it says otherwise. With NULL for `ctx` they are about the
+ * first heap by default that knows the module; if none does, the first with room for it. NULL or the
+ * empty text for `module_name` means nobody's blocks.
+ *
+ * A limit and a reserve are two more reasons for malloc, realloc, retag and all their kind to fail,
+ * with everything as it was; and retag refuses a block whose size cannot be right as well.
+ */
+
+/**
+ * What a module holds in a heap, and what it may hold there. Counts begin again after 2^32, with
+ * 8-byte headers as a size_t does.
+ */
+struct dmheap_account {
+    size_t bytes;           /* now */
+    size_t blocks;          /* now; while realloc copies one, both places count */
+    size_t peak;            /* most bytes at a time, since the module is known or that was reset */
+    size_t allocations;     /* blocks it was given so far, also by retag and a realloc that moved */
+    size_t failures;        /* requests that this heap refused it so far; another may have served */
+    size_t largest_failure; /* bytes asked for in the largest; SIZE_MAX: more than a header tells */
+    enum dmheap_reason last_reason; /* of the last one, if there is one */
+    size_t limit;                   /* SIZE_MAX: none */
+    size_t reserve;
+};
+
+/**
+ * @brief What a module holds, held at most, and was refused.
+ *
+ * @param account Gets the figures; all zero on failure.
+ * @return true. false, and one line of level ERROR, if there is no such heap, or no module of that
+ *         name in it.
+ */
+bool dmheap_ctx_get_account(struct dmheap_ctx* ctx, const char* module_name,
+                            struct dmheap_account* account);
+
+/** @brief Let a module's peak be what it holds now. @return As dmheap_ctx_get_account. */
+bool dmheap_ctx_reset_peak(struct dmheap_ctx* ctx, const char* module_name);
+
+/**
+ * @brief Limit what a module may hold.
+ *
+ * A request that would take it beyond is refused, even if it is only for a moment, as when realloc
+ * moves a block, or for a rest of a free block that would go along. Another heap by default may
+ * serve it then. What the module holds already stays. A limit goes when the module is unregistered.
+ *
+ * @param module_name The module, made known if it is not.
+ * @param bytes       SIZE_MAX: no limit any more. 0: nothing more at all.
+ * @return true. false, and one line of level ERROR, if there is no such heap, or for the reasons of
+ *         dmheap_register_module.
+ */
+bool dmheap_ctx_set_limit(struct dmheap_ctx* ctx, const char* module_name, size_t bytes);
+
+/**
+ * @brief Keep so much memory for a module that nobody else can take.
+ *
+ * What it holds counts: of a reserve of 1000 bytes and 400 that it holds, 600 are kept. They are
+ * kept as a number, not in a place: when the module claims them they may be in pieces. (For one
+ * piece, allocate it, or make it a heap of its own.) Records of other modules cannot take them
+ * either. A reserve goes when the module is unregistered.
+ *
+ * @param module_name The module, made known if it is not.
+ * @param bytes       0: no reserve any more.
+ * @return As dmheap_ctx_set_limit; false also if less is free, and not reserved for others. Then the
+ *         reserve is as it was, and no module was made known.
+ */
+bool dmheap_ctx_set_reserve(struct dmheap_ctx* ctx, const char* module_name, size_t bytes);
+
+/** How full a heap is and was. */
+struct dmheap_heap_account {
+    size_t used;     /* by live blocks, the heap's own included */
+    size_t free;     /* the rest */
+    size_t min_free; /* least of that at a time, since the heap is there or that was reset */
+    size_t reserved; /* of `free`: what modules may still claim of their reserves */
+    size_t failures[DMHEAP_REASONS]; /* requests for memory that this heap refused, by their
+                                        reasons; also those for records and for keep_dead */
+};
+
+/**
+ * @brief How full a heap is and was, and what it refused.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param account Gets the figures; all zero on failure.
+ * @return true. false, and one line of level ERROR, if there is no such heap.
+ */
+bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_account* account);
+
+/** @brief Let a heap's min_free be what is free now. @return As dmheap_ctx_get_heap_account. */
+bool dmheap_ctx_reset_min_free(struct dmheap_ctx* ctx);
+
+/**
+ * @brief Keep the last accounts of modules that are unregistered.
+ *
+ * @param ctx   NULL: the first heap that serves by default.
+ * @param count How many, the latest ones; they take a block of the heap's own, some 100 bytes each.
+ *              Those kept before are forgotten. 0: none any more.
+ * @return true. false, everything as it was, and one line of level ERROR, if there is no such heap
+ *         or no memory for them.
+ */
+bool dmheap_ctx_keep_dead(struct dmheap_ctx* ctx, size_t count);
+
+/**
+ * @brief A module that was unregistered: what it held when that began, and before.
+ *
+ * @param ctx         NULL: the first heap that serves by default.
+ * @param index       0: the last that went, 1: the one before, and so on.
+ * @param module_name Gets its name; empty on failure.
+ * @param account     Gets its figures; all zero on failure.
+ * @return true. false if no such module is kept, or there is no such heap; nothing is logged.
+ */
+bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],
+                         struct dmheap_account* account);
+
+/* ---- marks ---------------------------------------------------------------------- */
+
+/*
+ * These are there only in a library that was built with DMHEAP_SEQUENCE=1: else they do not link.
+ * So they are not registered with DMOD, either. Each block has a number then, in 4 bytes behind
+ * what a client may use: how many allocations there were in all heaps until it came, the heap's own
+ * included. It keeps it in dmheap_realloc and when it is handed to another module. After 2^32
+ * allocations numbers begin again: a block that is older than that counts as one of later.
+ */
+
+/**
+ * @brief Take a mark: what is allocated from now on counts as allocated since.
+ *
+ * @return The mark, for all heaps. Nothing is kept of it, so there may be any number. 0 is the mark
+ *         before the first allocation. Cost: constant.
+ */
+uint32_t dmheap_ctx_mark(void);
+
+/**
+ * @brief Visit clients' blocks that were allocated since a mark, before this call, and are there.
+ *
+ * @param ctx     As for dmheap_ctx_walk.
+ * @param mark    What dmheap_ctx_mark gave.
+ * @param visitor As for dmheap_ctx_walk.
+ * @param context Handed to it.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+bool dmheap_ctx_walk_since(struct dmheap_ctx* ctx, uint32_t mark, dmheap_visitor visitor,
+                           void* context);
+
+/**
+ * @brief What does a module hold of what was allocated since a mark, before this call?
+ *
+ * @param ctx         As for dmheap_ctx_get_module_stats.
+ * @param mark        What dmheap_ctx_mark gave.
+ * @param module_name The module that has it now; NULL or empty: nobody.
+ * @param stats       Gets the figures, as by that function; all zero on failure.
+ * @return As dmheap_ctx_walk. Cost: as that.
+ */
+bool dmheap_ctx_get_module_stats_since(struct dmheap_ctx* ctx, uint32_t mark,
+                                       const char* module_name, struct dmheap_module_stats* stats);
+
 /* clang-format on */
 
 #ifdef __cplusplus
 }
 #endif
+
+#include "dmheap.h" /* the last, for with DMHEAP_COMPAT it is built on what stands above */
 
 #endif

@@ -43,7 +43,7 @@ bool dmheap_register_module(const char* module_name)
             return root.several->register_module(NULL, module_name);
         }
         is_known = record_find(root.heap, module_name) != NULL;
-        is_new = !is_known && record_create(root.heap, module_name, &failure) != NULL;
+        is_new = !is_known && module_make(root.heap, module_name, &failure) != NULL;
         verdict = settle(root.heap, is_known || is_new ? VERDICT_OK : failure);
         dmheap_port_unlock();
     }
@@ -136,14 +136,23 @@ DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const c
     return block_payload(block);
 }
 
-/* Go on where a block cannot be resized in place, for `outcome`; the lock is held. */
+/*
+ * Does realloc try for itself what there may be several heaps for? Not to save space; nor where what
+ * is refused is counted, for it would be twice.
+ */
+#define REALLOC_TRIES (DMHEAP_SHORT_PATHS && !DMHEAP_ACCOUNTING)
+
+/*
+ * Go on where a block cannot be resized in place, for `outcome`; the lock is held. Where there may
+ * be several heaps, all begins anew.
+ */
 static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* ptr, size_t size)
 {
-    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    const dmheap_word serial = root.heap->serial;
-    if (root.several != NULL && outcome == VERDICT_BAD_POINTER) {
+    if (REALLOC_TRIES && root.several != NULL) {
         return root.several->realloc(NULL, ptr, size);
     }
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    const dmheap_word serial = root.heap->serial;
     if (outcome == VERDICT_MUST_MOVE) {
         const size_t alignment = module_alignment(root.heap, ptr);
         outcome = module_begin_move(root.heap, ptr, alignment, size, &move);
@@ -163,6 +172,9 @@ DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_n
     if (ptr == NULL) {
         return malloc_and_unlock(1, size, module_name);
     }
+    if (!REALLOC_TRIES && root.several != NULL) { /* at once, as malloc_and_unlock does */
+        return root.several->realloc(NULL, ptr, size);
+    }
     const enum dmheap_verdict verdict = module_resize(root.heap, ptr, size);
     if (verdict != VERDICT_OK) {
         return move_and_unlock(verdict, ptr, size);
@@ -181,8 +193,7 @@ static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
         root.several->free(NULL, ptr);
         return;
     }
-    const enum dmheap_verdict verdict = module_free(root.heap, ptr);
-    dmheap_port_unlock();
+    const enum dmheap_verdict verdict = edge_free_and_unlock(root.heap, ptr);
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK) && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
@@ -206,7 +217,8 @@ DMHEAP_FLATTEN void dmheap_free(void* ptr, bool concatenate)
     uintptr_t behind;
     (void)concatenate;
     dmheap_port_lock();
-    if (!DMHEAP_SHORT_PATHS || DMHEAP_UNLIKELY(!module_take(root.heap, ptr, &index, &behind))) {
+    if (!DMHEAP_SHORT_PATHS || DMHEAP_POISON ||
+        DMHEAP_UNLIKELY(!module_take(root.heap, ptr, &index, &behind))) {
         free_and_unlock(ptr, false);
     } else if (!module_is_nobodys(ptr)) {
         free_owned_and_unlock(ptr, index, behind);

@@ -35,6 +35,10 @@
 #define BLOCK_SIZE_MASK ((((dmheap_word)1 << BLOCK_SIZE_BITS) - 1) & ~(DMHEAP_WORD_BYTES - 1))
 #define BLOCK_MIN_BYTES (sizeof(dmheap_word) * 4) /* header, two links, footer */
 
+/* What a live block has behind its payload: dmheap_trailer.h. */
+#define BLOCK_TRAILER_BYTES  (4U * DMHEAP_CANARY + 4U * DMHEAP_SEQUENCE)
+#define BLOCK_OVERHEAD_BYTES ((unsigned)sizeof(dmheap_word) + BLOCK_TRAILER_BYTES)
+
 #define OWNER_FREE    ((dmheap_word)0)
 #define OWNER_HEAP    ((dmheap_word)1)
 #define OWNER_NOBODY  ((dmheap_word)2)
@@ -107,7 +111,7 @@ static inline void block_tag_free(struct dmheap_block* block, uintptr_t size)
 /* Bytes that a client may use. */
 static inline uintptr_t block_capacity(const struct dmheap_block* block)
 {
-    return block_size(block) - sizeof(dmheap_word);
+    return block_size(block) - BLOCK_OVERHEAD_BYTES;
 }
 
 #endif

@@ -3,8 +3,9 @@
  * The check: the proof of a whole heap, in an image.
  *
  * Knows: every invariant of the layers below. Does not know: pointers, locks, what clients wrote.
- * What it cannot prove: that a block's owner is the one who asked for it, what payloads hold, and
- * of the context the addresses of names, the serial but for its form, and `prev` of offset 0.
+ * What it cannot prove: that a block's owner is the one who asked for it, what payloads hold, what
+ * may be any number - limits, counts of calls, blocks' own numbers -, and of the context the
+ * addresses of names, the serial but for its form and the canaries, and `prev` of offset 0.
  * Always holds: whatever stands in the image, it comes to an end: each loop goes forward through
  * memory, or along links of which no two lead to one place. What is right while no call is under
  * way is right, too, while one has released the lock: between two slices of an unregistration a
@@ -19,8 +20,8 @@
 
 #include <string.h>
 
-/* Modules whose blocks are counted at a time: as many words of the stack. */
-#define CHECK_BATCH 64U
+/* Modules whose blocks are counted at a time: twice as many words of the stack. */
+#define CHECK_BATCH 32U
 
 /* What there is, counted on the way. */
 struct image_census {
@@ -32,9 +33,11 @@ struct image_census {
     size_t free_bytes;   /* the untouched end not included */
     size_t largest_free; /* the larger of the largest free block and the untouched end */
     size_t groups;
-    size_t modules; /* records */
-    size_t named;   /* of those: not unregistered */
-    size_t moving;  /* of the heap's own blocks: neither groups nor records */
+    size_t modules;   /* records */
+    size_t named;     /* of those: not unregistered */
+    size_t own_bytes; /* the heap's own, headers included */
+    size_t kept;      /* of those, with accounts: of groups, records and the ring of the dead */
+    size_t moving;    /* of the heap's own blocks: none of these */
 };
 
 struct check {
@@ -45,14 +48,20 @@ struct check {
     image_word block;        /* ... in the block whose header is there; 0: none */
 };
 
+#define CHECK_TEXT_BYTES 56U
+
+/*
+ * Arrays, not pointers to texts: those would stand beside the ones that the nine functions log, and
+ * no linker could leave them out.
+ */
 static inline const char* check_text(enum dmheap_fault fault)
 {
-    static const char* const text[] = {
+    static const char text[][CHECK_TEXT_BYTES] = {
         [DMHEAP_FAULT_NONE] = "all is as it should be",
         [DMHEAP_FAULT_NO_HEAP] = "there is no heap",
         [DMHEAP_FAULT_TRUNCATED] = "the image ends before the heap does",
         [DMHEAP_FAULT_CONTEXT] = "a field of the context contradicts the others",
-        [DMHEAP_FAULT_UNUSED] = "something was written beside the live map, where nothing belongs",
+        [DMHEAP_FAULT_UNUSED] = "memory beside the live map was written to",
         [DMHEAP_FAULT_SIZE] = "a block's size leads to where no block ends",
         [DMHEAP_FAULT_TAGS] = "a block's header contradicts the memory in front of it",
         [DMHEAP_FAULT_FOOTER] = "a free block's first and last word differ",
@@ -68,6 +77,10 @@ static inline const char* check_text(enum dmheap_fault fault)
         [DMHEAP_FAULT_NAME] = "a module is not found by its name",
         [DMHEAP_FAULT_REFERENCES] = "a module's references are not its blocks and its name",
         [DMHEAP_FAULT_HINT] = "a hint leads to no such module",
+        [DMHEAP_FAULT_CANARY] = "a block was written to behind what its client may use",
+        [DMHEAP_FAULT_ACCOUNT] = "an owner's account is not that of its blocks",
+        [DMHEAP_FAULT_TOTALS] = "the heap's account is not the sum of its owners'",
+        [DMHEAP_FAULT_DEAD] = "the accounts of modules that are gone are none",
     };
     return text[fault];
 }
@@ -115,7 +128,7 @@ static inline bool check_gaps(struct check* check)
 {
     const struct image* image = &check->image;
     const unsigned word = image->format.word;
-    image_word bins_end = IMAGE_BIN(word) + image_classes(image) * word;
+    image_word bins_end = image_bins(&image->format) + image_classes(image) * word;
     image_word map_end =
         image->plan[IMAGE_LIVE] + image_map_bytes(&image->format, image->plan[IMAGE_GRANULES]);
     if (!check_is_0(image, &bins_end, image->plan[IMAGE_LIVE])) {
@@ -221,7 +234,7 @@ static inline bool check_alignment(struct check* check, const struct image_block
     image_word alignment = image->plan[IMAGE_ALIGNMENT];
     image_word place = block->offset;
     if ((block->header & BLOCK_ALIGNED) != 0) {
-        place = image_alignment_byte(block);
+        place = image_alignment_byte(image, block);
         const unsigned exponent = (unsigned)image_read(image, place, 1);
         const unsigned bits = (image->format.word < image->format.address ? image->format.word
                                                                           : image->format.address) *
@@ -237,13 +250,44 @@ static inline bool check_alignment(struct check* check, const struct image_block
            check_fail(check, DMHEAP_FAULT_ALIGNMENT, place, block->offset);
 }
 
+/* Is no canary right, of two at least? Then it is the serial that was written over. */
+static inline bool check_is_serial_wrong(const struct image* image)
+{
+    const image_word limit = image_index(image, image->plan[IMAGE_TOP]);
+    unsigned seen = 0;
+    for (image_word index = image_next_live(image, 0, limit); index < limit;
+         index = image_next_live(image, index + 1, limit)) {
+        const struct image_block block = image_block(image, image_offset(image, index));
+        if (image_is_size(image, &block) && image_is_sealed(image, &block)) {
+            return false;
+        }
+        seen++;
+    }
+    return seen > 1;
+}
+
+static inline bool check_canary(struct check* check, const struct image_block* block)
+{
+    const struct image* image = &check->image;
+    if (image_is_sealed(image, block)) {
+        return true;
+    }
+    return check_is_serial_wrong(image)
+               ? check_fail(check, DMHEAP_FAULT_CONTEXT, IMAGE_SERIAL(image->format.word), 0)
+               : check_fail(check, DMHEAP_FAULT_CANARY, image_payload_end(image, block),
+                            block->offset);
+}
+
 static inline bool check_live(struct check* check, const struct image_block* block)
 {
     check->census.live_blocks++;
     check->census.live_bytes += (size_t)block->size;
-    check->census.own_blocks += block->owner == OWNER_HEAP;
     check->census.module_blocks += block->owner >= OWNER_MODULES;
-    return check_alignment(check, block);
+    if (block->owner == OWNER_HEAP) {
+        check->census.own_blocks++;
+        check->census.own_bytes += (size_t)block->size;
+    }
+    return check_alignment(check, block) && check_canary(check, block);
 }
 
 /* One block: is it what its header says, what the one in front says, what the live map says? */
@@ -302,7 +346,7 @@ static inline bool check_blocks(struct check* check)
 /* `next` of a bin, seen as a block. */
 static inline image_word check_bin(const struct image* image, image_word size_class)
 {
-    return IMAGE_BIN(image->format.word) + size_class * image->format.word;
+    return image_bins(&image->format) + size_class * image->format.word;
 }
 
 static inline bool check_rows(struct check* check)
@@ -437,7 +481,7 @@ static inline bool check_record(struct check* check, image_word record, image_wo
                           record - word);
     }
     if (!image_read_name(image, record, name)) {
-        return check_fail(check, DMHEAP_FAULT_RECORD, record + IMAGE_RECORD_NAME(word),
+        return check_fail(check, DMHEAP_FAULT_RECORD, record + image_record_name(image),
                           record - word);
     }
     check->census.modules++;
@@ -445,21 +489,26 @@ static inline bool check_record(struct check* check, image_word record, image_wo
     return true;
 }
 
-/* The slots of one group: its records, and how many slots are free. Behind a 0 all are. */
+/* Count a block that the heap keeps for itself. */
+static inline void check_keep(struct check* check, image_word payload)
+{
+    const struct image* image = &check->image;
+    check->census.kept += (size_t)image_block(image, payload - image->format.word).size;
+}
+
+/* The slots of one group: its records, and how many slots are free. */
 static inline bool check_slots(struct check* check, unsigned number, image_word* free_slots)
 {
     const struct image* image = &check->image;
     const unsigned word = image->format.word;
     const image_word group = image_group(image, number);
-    const unsigned size = image_group_size(number);
-    unsigned index = 0;
-    for (; index < size && image_slot(image, number, index) != 0; index++) {
+    for (unsigned index = 0; index < image->given[number]; index++) {
         const image_word record = image_slot(image, number, index);
         if ((record & 1) != 0) {
             *free_slots += 1;
             continue;
         }
-        if (!image_is_own(image, record, IMAGE_RECORD_NAME(word) + 1) ||
+        if (!image_is_own(image, record, image_record_name(image) + 1) ||
             check_is_group(image, record)) {
             return check_fail(check, DMHEAP_FAULT_GROUP,
                               group + IMAGE_GROUP_SLOT(word) + (image_word)index * word,
@@ -468,8 +517,9 @@ static inline bool check_slots(struct check* check, unsigned number, image_word*
         if (!check_record(check, record, image_group_first(number) + index)) {
             return false;
         }
+        check_keep(check, record);
     }
-    *free_slots += size - index;
+    *free_slots += image_group_size(number) - image->given[number];
     return true;
 }
 
@@ -508,6 +558,7 @@ static inline bool check_group(struct check* check, unsigned number)
         return false;
     }
     check->census.groups++;
+    check_keep(check, group);
     const image_word used = image_group_size(number) - free_slots;
     return (used != 0 && image_read_id(image, group) == used) ||
            check_fail(check, DMHEAP_FAULT_GROUP, group, group - word);
@@ -585,21 +636,24 @@ static inline bool check_names(struct check* check)
             found = image_group(image, number) != 0 ? check_find_name(image, number, name) : 0;
         }
         if (name[0] != '\0' && found != record) {
-            return check_fail(check, DMHEAP_FAULT_NAME,
-                              record + IMAGE_RECORD_NAME(image->format.word),
+            return check_fail(check, DMHEAP_FAULT_NAME, record + image_record_name(image),
                               record - image->format.word);
         }
     }
     return true;
 }
 
-/* ---- references -------------------------------------------------------------------- */
+/* ---- owners ------------------------------------------------------------------------- */
 
 /* Counted for the modules from one id on. */
 struct check_tally {
     image_word blocks[CHECK_BATCH];
+    image_word bytes[CHECK_BATCH];
     image_word spare; /* blocks that are moved or cleared, and have no reference accounted yet */
-    size_t counted;   /* modules' blocks in all batches */
+    image_word spare_blocks; /* the same in accounts, ... */
+    image_word spare_bytes;  /* ... and their bytes */
+    image_word unmet;        /* of the reserves so far */
+    size_t counted;          /* modules' blocks in all batches */
 };
 
 /*
@@ -612,7 +666,7 @@ static inline bool check_references(struct check* check, image_word record, imag
     const struct image* image = &check->image;
     const unsigned word = image->format.word;
     const image_word references = image_read_word(image, record);
-    const bool has_name = image_read(image, record + IMAGE_RECORD_NAME(word), 1) != 0;
+    const bool has_name = image_read(image, record + image_record_name(image), 1) != 0;
     image_word more = references - blocks;
     more -= more != 0 || has_name; /* wraps around where a name has none */
     if (references == 0 || references < blocks || more > *spare) {
@@ -622,14 +676,65 @@ static inline bool check_references(struct check* check, image_word record, imag
     return true;
 }
 
+/* A number that is wrong in an account, which is in that block or in the context, 0. */
+static inline bool check_fail_account(struct check* check, enum dmheap_fault fault,
+                                      image_word holding, enum image_holding field,
+                                      image_word block)
+{
+    return check_fail(check, fault, holding + (image_word)check->image.format.word * field, block);
+}
+
+/* What must be so of every account, those of the dead included. */
+static inline bool check_figures(struct check* check, enum dmheap_fault fault, image_word holding,
+                                 image_word block)
+{
+    const struct image* image = &check->image;
+    const image_word room = image->plan[IMAGE_END] - image->plan[IMAGE_FIRST];
+    if (image_holding(image, holding, IMAGE_PEAK) < image_holding(image, holding, IMAGE_BYTES)) {
+        return check_fail_account(check, fault, holding, IMAGE_PEAK, block);
+    }
+    if (image_holding(image, holding, IMAGE_RESERVE) > room) {
+        return check_fail_account(check, fault, holding, IMAGE_RESERVE, block);
+    }
+    return image_holding(image, holding, IMAGE_LAST_FAILURE) < CTX_REASONS ||
+           check_fail_account(check, fault, holding, IMAGE_LAST_FAILURE, block);
+}
+
+/*
+ * One owner: its account is that of its blocks; those that are being moved or cleared are counted
+ * there, too.
+ */
+static inline bool check_account(struct check* check, image_word owner, image_word blocks,
+                                 image_word bytes, struct check_tally* tally)
+{
+    const struct image* image = &check->image;
+    const unsigned word = image->format.word;
+    const image_word holding = image_holding_of(image, owner);
+    const image_word block = owner == OWNER_NOBODY ? 0 : image_record_of(image, owner) - word;
+    const image_word more_blocks = image_holding(image, holding, IMAGE_BLOCKS) - blocks;
+    const image_word more_bytes = image_holding(image, holding, IMAGE_BYTES) - bytes;
+    if (more_blocks > tally->spare_blocks) { /* as is less than there are, wrapped around */
+        return check_fail_account(check, DMHEAP_FAULT_ACCOUNT, holding, IMAGE_BLOCKS, block);
+    }
+    if (more_bytes > tally->spare_bytes || (more_blocks == 0) != (more_bytes == 0)) {
+        return check_fail_account(check, DMHEAP_FAULT_ACCOUNT, holding, IMAGE_BYTES, block);
+    }
+    tally->spare_blocks -= more_blocks;
+    tally->spare_bytes -= more_bytes;
+    tally->unmet += image_unmet(image, holding);
+    return check_figures(check, DMHEAP_FAULT_ACCOUNT, holding, block);
+}
+
 static inline void check_count(const struct image* image, image_word base,
                                struct check_tally* tally)
 {
     memset(tally->blocks, 0, sizeof(tally->blocks));
+    memset(tally->bytes, 0, sizeof(tally->bytes));
     for (image_word offset = image->plan[IMAGE_FIRST]; offset < image->plan[IMAGE_TOP];) {
         const struct image_block block = image_block(image, offset);
         if (block.owner >= base && block.owner - base < CHECK_BATCH) {
             tally->blocks[block.owner - base]++;
+            tally->bytes[block.owner - base] += block.size;
         }
         offset += block.size;
     }
@@ -640,11 +745,16 @@ static inline bool check_batch(struct check* check, image_word base, struct chec
     check_count(&check->image, base, tally);
     for (unsigned i = 0; i < CHECK_BATCH; i++) {
         const image_word record = image_record_of(&check->image, base + i);
-        if (record != 0) {
-            tally->counted += (size_t)tally->blocks[i];
-            if (!check_references(check, record, tally->blocks[i], &tally->spare)) {
-                return false;
-            }
+        if (record == 0) {
+            continue;
+        }
+        tally->counted += (size_t)tally->blocks[i];
+        if (!check_references(check, record, tally->blocks[i], &tally->spare)) {
+            return false;
+        }
+        if (check->image.format.has_accounts &&
+            !check_account(check, base + i, tally->blocks[i], tally->bytes[i], tally)) {
+            return false;
         }
     }
     return true;
@@ -684,17 +794,91 @@ static inline void check_find_ownerless(struct check* check)
     }
 }
 
-/* Every module's references, and a module for every block of one. */
+/* One number of the heap's account: is it between these two? */
+static inline bool check_total(struct check* check, unsigned field, image_word least,
+                               image_word most)
+{
+    const unsigned word = check->image.format.word;
+    const image_word value = image_total(&check->image, field);
+    return (value >= least && value <= most) ||
+           check_fail(check, DMHEAP_FAULT_TOTALS, IMAGE_TOTALS(word) + (image_word)word * field, 0);
+}
+
+/* After all modules: what nobody holds, and the sums. */
+static inline bool check_totals(struct check* check, struct check_tally* tally)
+{
+    const struct image* image = &check->image;
+    const struct image_census* census = &check->census;
+    const image_word room = image->plan[IMAGE_END] - image->plan[IMAGE_FIRST];
+    const image_word used = (image_word)census->live_bytes;
+    check_count(image, OWNER_NOBODY, tally);
+    return check_account(check, OWNER_NOBODY, tally->blocks[0], tally->bytes[0], tally) &&
+           check_total(check, IMAGE_USED, used + tally->spare_bytes, used) &&
+           check_total(check, IMAGE_USED_PEAK, used, room) &&
+           check_total(check, IMAGE_UNMET, tally->unmet, tally->unmet) &&
+           check_total(check, IMAGE_UNMET, 0, room - used);
+}
+
+/* Every module's references and account, and a module for every block of one. */
 static inline bool check_owners(struct check* check)
 {
+    const struct image_census* census = &check->census;
     struct check_tally tally;
-    tally.spare = (image_word)check->census.moving;
+    tally.spare = (image_word)census->moving;
+    tally.spare_blocks = (image_word)census->moving;
+    tally.spare_bytes = (image_word)(census->own_bytes - census->kept);
+    tally.unmet = 0;
     tally.counted = 0;
-    const bool is_sound = check_batches(check, &tally);
-    if (!is_sound) {
+    if (!check_batches(check, &tally)) {
         check_find_ownerless(check);
+        return false;
     }
-    return is_sound;
+    return !check->image.format.has_accounts || check_totals(check, &tally);
+}
+
+/* ---- the dead ------------------------------------------------------------------------ */
+
+/* One module that is gone: its name and its figures. */
+static inline bool check_dead(struct check* check, image_word ring, image_word number)
+{
+    const struct image* image = &check->image;
+    const unsigned word = image->format.word;
+    const image_word dead = image_dead_entry(image, ring, number);
+    const image_word name = dead + IMAGE_DEAD_NAME(word);
+    char text[DMHEAP_NAME_BYTES];
+    if (!image_read_text(image, name, DMHEAP_NAME_BYTES, text) || text[0] == '\0') {
+        return check_fail(check, DMHEAP_FAULT_DEAD, name, ring - word);
+    }
+    return check_figures(check, DMHEAP_FAULT_DEAD, dead, ring - word);
+}
+
+/* The ring of modules that are gone: a block of the heap's own, written to from its start on. */
+static inline bool check_ring(struct check* check)
+{
+    const struct image* image = &check->image;
+    const unsigned word = image->format.word;
+    const image_word ring = image_total(image, IMAGE_DEAD);
+    if (!image_is_own(image, ring, IMAGE_DEAD_ENTRY(word) + IMAGE_DEAD_BYTES(word)) ||
+        check_is_group(image, ring) || image_read_id(image, ring + IMAGE_DEAD_NO_ID(word)) != 0) {
+        return check_fail(check, DMHEAP_FAULT_DEAD,
+                          IMAGE_TOTALS(word) + (image_word)word * IMAGE_DEAD, 0);
+    }
+    const image_word count = image_read_word(image, ring);
+    const image_word next = image_read(image, ring + IMAGE_DEAD_NEXT(word), 4);
+    const image_word room = image_dead_room(image, ring);
+    if (count > room) {
+        return check_fail(check, DMHEAP_FAULT_DEAD, ring, ring - word);
+    }
+    if (next >= room || (count < room && next != count)) {
+        return check_fail(check, DMHEAP_FAULT_DEAD, ring + IMAGE_DEAD_NEXT(word), ring - word);
+    }
+    for (image_word i = 0; i < count; i++) {
+        if (!check_dead(check, ring, i)) {
+            return false;
+        }
+    }
+    check_keep(check, ring);
+    return true;
 }
 
 /* ---- hints ------------------------------------------------------------------------- */
@@ -722,18 +906,33 @@ static inline bool check_hints(struct check* check)
     return true;
 }
 
-/* Every module: in its group, in its bucket, with its references, and where a hint leads. */
-static inline bool check_modules(struct check* check)
+/* Every group with its modules, the ring of those that are gone, and what of the rest is moving. */
+static inline bool check_own(struct check* check)
 {
-    for (unsigned number = 0; number < IMAGE_GROUPS(check->image.format.word); number++) {
-        if (image_group(&check->image, number) != 0 && !check_group(check, number)) {
+    const struct image* image = &check->image;
+    const bool has_ring = image->format.has_accounts && image_total(image, IMAGE_DEAD) != 0;
+    for (unsigned number = 0; number < IMAGE_GROUPS(image->format.word); number++) {
+        if (image_group(image, number) != 0 && !check_group(check, number)) {
             return false;
         }
     }
+    if (has_ring && !check_ring(check)) {
+        return false;
+    }
+    struct image_census* const census = &check->census;
+    census->moving = census->own_blocks - census->groups - census->modules - has_ring;
+    return true;
+}
+
+/* Every module: in its group, in its bucket, where a hint leads, with its references and account. */
+static inline bool check_modules(struct check* check)
+{
+    if (!check_own(check)) {
+        return false;
+    }
     image_word left = (image_word)check->census.named;
-    check->census.moving = check->census.own_blocks - check->census.groups - check->census.modules;
-    return check_chains(check, &left) && check_names(check) && check_owners(check) &&
-           check_hints(check);
+    return check_chains(check, &left) && check_names(check) && check_hints(check) &&
+           check_owners(check);
 }
 
 /* ---- the whole ----------------------------------------------------------------------- */
@@ -746,6 +945,7 @@ static inline bool check_image(struct check* check)
     check->fault = DMHEAP_FAULT_NONE;
     check->offset = 0;
     check->block = 0;
+    image_find_given(&check->image);
     return check_context(check) && check_blocks(check) && check_index(check) &&
            check_modules(check);
 }
@@ -778,26 +978,33 @@ static inline bool check_heap(struct check* check, const struct dmheap_ctx* ctx)
     return check_image(check);
 }
 
-/* Does a heap of that format begin there, with so many fields that agree? */
-static inline bool check_try(struct image* image, unsigned least)
+/* How many fields agree in the context that begins there, at least so many? 0: none begins. */
+static inline unsigned check_try(struct image* image, unsigned least)
 {
-    return image_may_begin(image, least == IMAGE_PLANNED ? 3 : 1) && image_open(image) >= least &&
-           (image->address & (image_granule(image) - 1)) == 0;
+    const unsigned agreeing = image_may_begin(image, least) ? image_open(image) : 0;
+    const bool is_aligned = (image->address & (image_granule(image) - 1)) == 0;
+    return agreeing >= least && is_aligned ? agreeing : 0;
+}
+
+/* Contexts are at least so aligned; the first place for one from byte `start` on. */
+#define CHECK_STEP 4U
+
+static inline size_t check_place(size_t start, image_word address)
+{
+    return start + (size_t)(0 - ((size_t)address + start)) % CHECK_STEP;
 }
 
 /*
- * Find the first heap of a format from byte *start on, which becomes the context's; *least is how
+ * Find the first heap of a format from byte *start on, which becomes the context's; `least` is how
  * many fields have to agree.
  */
 static inline bool check_find(const void* bytes, size_t size, size_t* start,
                               struct image_format format, image_word address, unsigned least,
                               struct image* image)
 {
-    const size_t step = 4;
-    *start += (size_t)(0 - ((size_t)address + *start)) % step;
-    for (; *start < size; *start += step) {
+    for (*start = check_place(*start, address); *start < size; *start += CHECK_STEP) {
         *image = check_image_at(bytes, size, *start, format, address);
-        if (check_try(image, least)) {
+        if (check_try(image, least) != 0) {
             return true;
         }
     }

@@ -35,7 +35,14 @@ static const char* reason_text(enum dmheap_verdict verdict)
         [VERDICT_DAMAGED] = "tags or links beside it were written over",
         [VERDICT_GONE] = "its module or its heap is gone by now",
     };
-    return text[verdict];
+    static const char* const text_of_accounting[] = {
+        "out of memory in one piece",
+        "its limit is reached",
+        "what is free is reserved for others",
+    };
+    return DMHEAP_ACCOUNTING && verdict >= VERDICT_FRAGMENTED
+               ? text_of_accounting[verdict - VERDICT_FRAGMENTED]
+               : text[verdict];
 }
 
 static const char* name_text(const char* module_name, enum dmheap_verdict verdict)
@@ -156,11 +163,70 @@ static DMHEAP_INLINE struct dmheap_ctx* edge_make_heap(const struct dmheap_ctx* 
 
 /* ---- work that is done without the lock ----------------------------------------- */
 
+/* Fill what a block has for its client, before it is freed. */
+static void edge_fill(const struct module_move* move)
+{
+    memset(block_payload(move->from), MODULE_POISON, (size_t)move->bytes);
+}
+
+/* Free a block that is filled first, and release the lock, which is held. */
+static DMHEAP_NOINLINE enum dmheap_verdict edge_fill_and_free(const struct dmheap_ctx* heap,
+                                                              const void* ptr)
+{
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    const dmheap_word serial = heap->serial;
+    enum dmheap_verdict verdict = module_begin_fill(heap, ptr, &move);
+    dmheap_port_unlock();
+    if (verdict == VERDICT_OK) {
+        edge_fill(&move);
+        dmheap_port_lock();
+        struct dmheap_ctx* ctx = registry_of_serial(serial);
+        verdict = ctx != NULL ? module_finish_fill(ctx, &move) : VERDICT_GONE;
+        dmheap_port_unlock();
+    }
+    return verdict;
+}
+
+/* Free, and release the lock, which is held. */
+static DMHEAP_INLINE enum dmheap_verdict edge_free_and_unlock(struct dmheap_ctx* ctx,
+                                                              const void* ptr)
+{
+    if (DMHEAP_POISON) {
+        return edge_fill_and_free(ctx, ptr);
+    }
+    const enum dmheap_verdict verdict = module_free(ctx, ptr);
+    dmheap_port_unlock();
+    return verdict;
+}
+
+/* Fill what a closed module has, a block at a time. */
+static void edge_fill_all(dmheap_word serial, dmheap_word id)
+{
+    struct heap_sweep sweep = {0, 0, false, false};
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    bool more = true;
+    while (more) {
+        dmheap_port_lock();
+        const struct dmheap_ctx* ctx = registry_of_serial(serial);
+        if (ctx != NULL && sweep.index == 0) {
+            sweep.left = module_count(ctx, id);
+        }
+        more = ctx != NULL && module_fill_next(ctx, id, &sweep, &move);
+        dmheap_port_unlock();
+        if (more && move.from != NULL) {
+            edge_fill(&move);
+        }
+    }
+}
+
 /* Free what a closed module has, in slices. False: a part of it is damaged. */
 static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
 {
     struct heap_sweep sweep = {0, 0, false, false};
     bool more = true;
+    if (DMHEAP_POISON) {
+        edge_fill_all(serial, id);
+    }
     while (more) {
         dmheap_port_lock();
         struct dmheap_ctx* ctx = registry_of_serial(serial);
@@ -176,6 +242,9 @@ static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
 {
     void* moved = block_payload(move->to);
     memcpy(moved, ptr, (size_t)move->bytes);
+    if (DMHEAP_POISON) {
+        edge_fill(move);
+    }
     dmheap_port_lock();
     struct dmheap_ctx* ctx = registry_of_serial(serial);
     const enum dmheap_verdict end = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;

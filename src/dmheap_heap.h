@@ -32,7 +32,10 @@ enum dmheap_verdict {
     VERDICT_BAD_POINTER,   /* no live payload starts there */
     VERDICT_DAMAGED,       /* tags contradict each other: written over by an overrun */
     VERDICT_MUST_MOVE,     /* a block cannot grow where it stands */
-    VERDICT_GONE           /* the module, or the whole heap, went while a block moved */
+    VERDICT_GONE,          /* the module, or the whole heap, went while a block moved */
+    VERDICT_FRAGMENTED,    /* of VERDICT_NO_MEMORY: there would be enough, but in pieces */
+    VERDICT_LIMIT,         /* more than the owner may have */
+    VERDICT_RESERVE        /* what there is, is kept for other owners */
 };
 
 /* ---- creation ---------------------------------------------------------------- */
@@ -126,9 +129,12 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->granule_shift = bits_highest((dmheap_word)granule);
     plan->granules = usable >> (unsigned)plan->granule_shift;
     plan->size_mask = BLOCK_SIZE_MASK & (0 - (dmheap_word)granule);
-    plan->round = DMHEAP_WORD_BYTES + (dmheap_word)granule - 1;
+    plan->round = BLOCK_OVERHEAD_BYTES + (dmheap_word)granule - 1;
     plan->alignment = (dmheap_word)(alignment < granule ? granule : alignment);
     plan->hint_id = OWNER_NOBODY;
+    if (DMHEAP_ACCOUNTING) {
+        ctx_totals(plan)->nobody.limit = ~(dmheap_word)0;
+    }
     const uintptr_t classes = index_class(plan, (uintptr_t)usable) + 1;
     plan->live = (dmheap_word)bits_round_up(
         offsetof(struct dmheap_ctx, bin) + classes * sizeof(dmheap_word), sizeof(uintptr_t));
@@ -138,7 +144,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_lay_out(struct dmheap_ctx* plan, c
     plan->top = plan->first;
     plan->end = usable - DMHEAP_WORD_BYTES;
     if (plan->alignment == granule) {
-        plan->request_limit = plan->end - plan->first - DMHEAP_WORD_BYTES + 1;
+        plan->request_limit = plan->end - plan->first - BLOCK_OVERHEAD_BYTES + 1;
     }
     return heap_check_plan(plan, ctx);
 }
@@ -163,7 +169,7 @@ static inline uintptr_t heap_size(const struct dmheap_ctx* ctx, const struct dmh
 /* Bytes of a live block that a client may use. */
 static inline uintptr_t heap_usable(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
 {
-    return heap_size(ctx, block) - sizeof(dmheap_word) - ((block->header & BLOCK_ALIGNED) != 0);
+    return heap_size(ctx, block) - BLOCK_OVERHEAD_BYTES - ((block->header & BLOCK_ALIGNED) != 0);
 }
 
 /* Can that be a live block's size: does it end in the heap, and not too soon? */
@@ -173,11 +179,31 @@ static inline bool heap_is_size(const struct dmheap_ctx* ctx, const struct dmhea
     return size >= BLOCK_MIN_BYTES && size <= (uintptr_t)ctx->top - ctx_offset(ctx, block);
 }
 
-/* Where an over-aligned block keeps log2 of its alignment: its last byte. */
+/* The number of a live block; 0 where its size cannot be right. */
+static inline uint32_t heap_number(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return heap_is_size(ctx, block) ? trailer_number(block, heap_size(ctx, block)) : 0;
+}
+
+/* Is what stands behind a live block's payload as it was written? Its size is not trusted. */
+static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    return !DMHEAP_CANARY ||
+           (heap_is_size(ctx, block) && trailer_is_sealed(ctx, block, heap_size(ctx, block)));
+}
+
+/* A block that moves stays the same allocation: its new place gets its number. */
+static inline void heap_keep_number(const struct dmheap_ctx* ctx, const struct dmheap_block* from,
+                                    const struct dmheap_block* to)
+{
+    trailer_set_number(to, heap_size(ctx, to), heap_number(ctx, from));
+}
+
+/* Where an over-aligned block keeps log2 of its alignment: its payload's last byte. */
 static inline uint8_t* heap_alignment_byte(const struct dmheap_ctx* ctx,
                                            const struct dmheap_block* block)
 {
-    return (uint8_t*)block_at(block, heap_size(ctx, block)) - 1;
+    return trailer_alignment_byte(block, heap_size(ctx, block));
 }
 
 /*
@@ -219,12 +245,24 @@ static inline void heap_put(struct dmheap_ctx* ctx, struct dmheap_block* block, 
     index_insert(ctx, block, size);
 }
 
+/* Count live memory that had `before` bytes and has `now`: their difference may be below 0. */
+static inline void heap_count(struct dmheap_ctx* ctx, uintptr_t before, uintptr_t now)
+{
+    if (DMHEAP_ACCOUNTING) {
+        struct dmheap_totals* totals = ctx_totals(ctx);
+        totals->used = totals->used - (dmheap_word)before + (dmheap_word)now;
+    }
+}
+
 /* Make `block` a live one. */
 static inline void heap_claim(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size,
                               dmheap_word tags)
 {
     DMHEAP_ASSERT((size & ~(uintptr_t)BLOCK_SIZE_MASK) == 0);
     block->header = tags | (dmheap_word)size;
+    heap_count(ctx, 0, size);
+    trailer_set_number(block, size, trailer_new_number());
+    trailer_seal(ctx, block, size);
     live_set(ctx, live_index(ctx, block_payload(block)));
 }
 
@@ -282,7 +320,7 @@ static DMHEAP_COLD bool heap_give_up(struct dmheap_ctx* ctx)
 /* Is a payload of `size` bytes, and of one more if so, beyond what any block can have? */
 static inline bool heap_is_beyond(const struct dmheap_ctx* ctx, size_t size, bool one_more)
 {
-    return size > ctx->end - ctx->first - DMHEAP_WORD_BYTES - one_more;
+    return size > ctx->end - ctx->first - BLOCK_OVERHEAD_BYTES - one_more;
 }
 
 /* Bytes of a block for a payload of `size` bytes that is not beyond that. */
@@ -511,6 +549,7 @@ static inline struct dmheap_block* heap_try_aligned(struct dmheap_ctx* ctx, size
     struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, tags);
     if (block != NULL && remember) {
         *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest((dmheap_word)alignment);
+        trailer_seal(ctx, block, heap_size(ctx, block));
     }
     return block;
 }
@@ -594,7 +633,7 @@ static inline uintptr_t heap_largest(const struct dmheap_ctx* ctx)
         listed = least > spare ? least - spare : 0;
     }
     const uintptr_t largest = room > listed ? room : listed;
-    return largest >= BLOCK_MIN_BYTES ? largest - sizeof(dmheap_word) : 0;
+    return largest >= BLOCK_MIN_BYTES ? largest - BLOCK_OVERHEAD_BYTES : 0;
 }
 
 /* ---- release and resize ------------------------------------------------------ */
@@ -650,14 +689,39 @@ static inline bool heap_release(struct dmheap_ctx* ctx, struct dmheap_block* blo
     const uintptr_t size = heap_size(ctx, block);
     const uintptr_t next = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
     uintptr_t front = 0;
-    if (DMHEAP_UNLIKELY(live_is_inside(next))) {
+    if (DMHEAP_UNLIKELY(live_is_inside(next) || !heap_is_whole(ctx, block))) {
         return false;
     }
     if (DMHEAP_UNLIKELY((block->header & BLOCK_PREV_FREE) != 0) &&
         !heap_is_free_before(ctx, block, &front)) {
         return false;
     }
-    return heap_give(ctx, block, size, front, live_is_there(next));
+    if (!heap_give(ctx, block, size, front, live_is_there(next))) {
+        return false;
+    }
+    heap_count(ctx, size, 0);
+    return true;
+}
+
+/* Would heap_release free a block that live_find found? Nothing changes. */
+static inline bool heap_may_release(const struct dmheap_ctx* ctx, const struct dmheap_block* block,
+                                    uintptr_t index, uintptr_t behind)
+{
+    const uintptr_t size = heap_size(ctx, block);
+    const uintptr_t live = live_next(ctx, index, size >> (unsigned)ctx->granule_shift, behind);
+    const struct dmheap_block* next = block_at(block, size);
+    uintptr_t front;
+    if (live_is_inside(live) || !heap_is_size(ctx, block) || !heap_is_whole(ctx, block)) {
+        return false;
+    }
+    if ((block->header & BLOCK_PREV_FREE) != 0 && !heap_is_free_before(ctx, block, &front)) {
+        return false;
+    }
+    if (live_is_there(live)) {
+        return !block_is_free(next);
+    }
+    return (dmheap_word)ctx_offset(ctx, next) == ctx->top ||
+           (heap_is_free_at(ctx, next) && index_is_linked(ctx, next));
 }
 
 /* Free the live block at `payload`, which may be any address. */
@@ -755,20 +819,24 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
     }
     const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
     const dmheap_word alignment = heap_alignment(ctx, block);
-    if (DMHEAP_UNLIKELY(alignment == 0)) {
+    if (DMHEAP_UNLIKELY(alignment == 0 || !heap_is_whole(ctx, block))) {
         return VERDICT_DAMAGED;
     }
     if (DMHEAP_UNLIKELY(heap_is_beyond(ctx, size, remembers))) {
         return VERDICT_NO_MEMORY;
     }
     uintptr_t now = before;
+    const uint32_t number = heap_number(ctx, block);
     const enum dmheap_verdict verdict =
         heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live_is_there(live));
     if (verdict == VERDICT_OK) {
-        block->header += (dmheap_word)(now - before);
+        block->header = block->header - (dmheap_word)before + (dmheap_word)now;
+        heap_count(ctx, before, now);
         if (DMHEAP_UNLIKELY(remembers)) {
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
         }
+        trailer_set_number(block, now, number);
+        trailer_seal(ctx, block, now);
     }
     return verdict;
 }
@@ -859,7 +927,8 @@ static inline bool heap_take_before_live(struct dmheap_ctx* ctx, const struct dm
     const uintptr_t granules = ((uintptr_t)end - (uintptr_t)block) >> shift;
     const uintptr_t index = (ctx_offset(ctx, block) >> shift) + 1; /* of its payload */
     const uintptr_t next = live_next(ctx, index, granules, live_flip(ctx, index));
-    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end))) {
+    if (DMHEAP_UNLIKELY(next != LIVE_NEXT || end == block || block_is_free(end) ||
+                        !heap_is_whole(ctx, block))) {
         heap_flip_back(ctx, block);
         return false;
     }
@@ -958,6 +1027,7 @@ static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word 
         struct dmheap_block* first = heap_begin_run(ctx, block, end, &budget);
         if (DMHEAP_LIKELY(first != NULL)) {
             end = heap_sweep_run(ctx, first, end, owner, &left, &budget);
+            heap_count(ctx, (uintptr_t)end - (uintptr_t)block, 0);
         } else {
             const bool is_freed = heap_free(ctx, block_payload(block)) == VERDICT_OK;
             budget -= HEAP_SWEEP_OTHER;

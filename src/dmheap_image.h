@@ -39,14 +39,20 @@ struct image_format {
     unsigned address;   /* bytes of an address, and of a word of the live map */
     bool is_big_endian; /* the order of bytes */
     bool has_long_map;  /* DMHEAP_AVOID_BRANCHES */
+    bool has_accounts;  /* DMHEAP_ACCOUNTING */
+    bool has_numbers;   /* DMHEAP_SEQUENCE */
+    bool has_canaries;  /* DMHEAP_CANARY */
 };
 
-#define IMAGE_FORMATS 16U /* a bit for each setting */
+#define IMAGE_FORMATS 128U /* a bit for each setting; those of the two lowest come with each ... */
+#define IMAGE_SHAPES  4U   /* ... set of the others */
 
 static inline struct image_format image_format_of(unsigned number)
 {
-    const struct image_format format = {(number & 1) != 0 ? 8U : 4U, (number & 2) != 0 ? 8U : 4U,
-                                        (number & 4) != 0, (number & 8) != 0};
+    const struct image_format format = {(number & 1) != 0 ? 8U : 4U, (number & 4) != 0 ? 8U : 4U,
+                                        (number & 2) != 0,           (number & 8) != 0,
+                                        (number & 16) != 0,          (number & 32) != 0,
+                                        (number & 64) != 0};
     return format;
 }
 
@@ -54,8 +60,13 @@ static inline struct image_format image_format_of(unsigned number)
 static inline struct image_format image_native_format(void)
 {
     const uint16_t one = 1;
-    const struct image_format format = {(unsigned)sizeof(dmheap_word), (unsigned)sizeof(uintptr_t),
-                                        *(const uint8_t*)&one == 0, DMHEAP_AVOID_BRANCHES != 0};
+    const struct image_format format = {(unsigned)sizeof(dmheap_word),
+                                        (unsigned)sizeof(uintptr_t),
+                                        *(const uint8_t*)&one == 0,
+                                        DMHEAP_AVOID_BRANCHES != 0,
+                                        DMHEAP_ACCOUNTING != 0,
+                                        DMHEAP_SEQUENCE != 0,
+                                        DMHEAP_CANARY != 0};
     return format;
 }
 
@@ -87,7 +98,33 @@ enum image_field {
 #define IMAGE_ROW(word)         (IMAGE_ROWS(word) + 4)
 #define IMAGE_HINT(word)        (IMAGE_ROW(word) + 4 * IMAGE_INDEX_ROWS(word))
 #define IMAGE_HINT_BYTES(word)  ((word) + 8) /* a module, an id, a name */
-#define IMAGE_BIN(word)         (IMAGE_HINT(word) + IMAGE_HINTS * IMAGE_HINT_BYTES(word))
+#define IMAGE_TOTALS(word)      (IMAGE_HINT(word) + IMAGE_HINTS * IMAGE_HINT_BYTES(word))
+#define IMAGE_BIN(word, has_accounts) \
+    (IMAGE_TOTALS(word) + ((has_accounts) ? (word) * (IMAGE_NOBODY + IMAGE_HOLDING_FIELDS) : 0))
+
+/* What an owner holds, a word each. */
+enum image_holding {
+    IMAGE_BYTES,
+    IMAGE_BLOCKS,
+    IMAGE_PEAK,
+    IMAGE_LIMIT,
+    IMAGE_RESERVE,
+    IMAGE_ALLOCATIONS,
+    IMAGE_FAILURES,
+    IMAGE_LARGEST_FAILURE,
+    IMAGE_LAST_FAILURE,
+    IMAGE_HOLDING_FIELDS
+};
+
+/* The same of the heap; last what nobody holds. */
+enum image_totals {
+    IMAGE_USED,
+    IMAGE_USED_PEAK,
+    IMAGE_UNMET,
+    IMAGE_REFUSED,
+    IMAGE_DEAD = IMAGE_REFUSED + CTX_REASONS,
+    IMAGE_NOBODY
+};
 
 #define IMAGE_IS_FIELD(number, field)                                \
     DMHEAP_STATIC_ASSERT((unsigned)(number) * sizeof(dmheap_word) == \
@@ -116,7 +153,9 @@ IMAGE_IS_AT(IMAGE_SUSPECT, suspect);
 IMAGE_IS_AT(IMAGE_ROWS, rows);
 IMAGE_IS_AT(IMAGE_ROW, row);
 IMAGE_IS_AT(IMAGE_HINT, hint);
-IMAGE_IS_AT(IMAGE_BIN, bin);
+DMHEAP_STATIC_ASSERT(IMAGE_BIN(sizeof(dmheap_word), DMHEAP_ACCOUNTING) ==
+                         offsetof(struct dmheap_ctx, bin),
+                     image_has_bin);
 DMHEAP_STATIC_ASSERT(IMAGE_GROUPS(DMHEAP_HEADER_BYTES) == DMHEAP_MODULE_GROUPS &&
                          IMAGE_INDEX_ROWS(DMHEAP_HEADER_BYTES) == DMHEAP_INDEX_ROWS &&
                          IMAGE_HINTS == DMHEAP_HINTS &&
@@ -128,9 +167,23 @@ DMHEAP_STATIC_ASSERT(IMAGE_GROUPS(DMHEAP_HEADER_BYTES) == DMHEAP_MODULE_GROUPS &
 #define IMAGE_RECORD_SERIAL(word) (word)
 #define IMAGE_RECORD_ID(word)     ((word) + 4)
 #define IMAGE_RECORD_NEXT(word)   (IMAGE_RECORD_ID(word) + IMAGE_ID_BYTES(word))
-#define IMAGE_RECORD_NAME(word)   (IMAGE_RECORD_NEXT(word) + IMAGE_ID_BYTES(word))
+#define IMAGE_RECORD_END(word)    (IMAGE_RECORD_NEXT(word) + IMAGE_ID_BYTES(word))
 #define IMAGE_GROUP_SPARE(word)   IMAGE_ID_BYTES(word)
 #define IMAGE_GROUP_SLOT(word)    (word)
+
+/* Behind that a record has what its module holds, with accounts: from a word on; then the name. */
+#define IMAGE_RECORD_HOLDING(word) ((IMAGE_RECORD_END(word) + (word)-1) / (word) * (word))
+#define IMAGE_RECORD_NAME(word, has_accounts)                                              \
+    ((has_accounts) ? IMAGE_RECORD_HOLDING(word) + (word) * (unsigned)IMAGE_HOLDING_FIELDS \
+                    : IMAGE_RECORD_END(word))
+
+/* The ring of modules that are gone, and each of them: what it held, then its name. */
+#define IMAGE_DEAD_NEXT(word)  (word)
+#define IMAGE_DEAD_NO_ID(word) IMAGE_RECORD_ID(word)
+#define IMAGE_DEAD_ENTRY(word) \
+    ((IMAGE_DEAD_NO_ID(word) + IMAGE_ID_BYTES(word) + (word)-1) / (word) * (word))
+#define IMAGE_DEAD_NAME(word)  ((word) * (unsigned)IMAGE_HOLDING_FIELDS)
+#define IMAGE_DEAD_BYTES(word) (IMAGE_DEAD_NAME(word) + DMHEAP_NAME_BYTES)
 
 /* ---- bytes --------------------------------------------------------------------- */
 
@@ -138,9 +191,10 @@ struct image {
     const uint8_t* bytes; /* the first is the context's */
     size_t size;
     struct image_format format;
-    image_word address;           /* of the context on the target, as far as ... */
-    image_word known;             /* ... the bits of it are known that are set here */
-    image_word plan[IMAGE_GROUP]; /* the context as it has to be, but for none_prev */
+    image_word address;              /* of the context on the target, as far as ... */
+    image_word known;                /* ... the bits of it are known that are set here */
+    image_word plan[IMAGE_GROUP];    /* the context as it has to be, but for none_prev */
+    unsigned given[IMAGE_GROUPS(8)]; /* in each group: the slots up to the first never used */
 };
 
 static inline image_word image_read(const struct image* image, image_word offset, unsigned bytes)
@@ -164,6 +218,23 @@ static inline image_word image_read_word(const struct image* image, image_word o
 static inline image_word image_field(const struct image* image, enum image_field field)
 {
     return image_read_word(image, (image_word)image->format.word * (unsigned)field);
+}
+
+/* Where the bins are. */
+static inline image_word image_bins(const struct image_format* format)
+{
+    return IMAGE_BIN(format->word, format->has_accounts);
+}
+
+/* What a live block has beside its payload, in front and behind. */
+static inline unsigned image_trailer(const struct image_format* format)
+{
+    return (format->has_canaries ? 4U : 0U) + (format->has_numbers ? 4U : 0U);
+}
+
+static inline image_word image_overhead(const struct image_format* format)
+{
+    return format->word + image_trailer(format);
 }
 
 /* ---- the plan ------------------------------------------------------------------ */
@@ -251,16 +322,16 @@ static inline bool image_lay_out(struct image* image, unsigned shift, image_word
     plan[IMAGE_GRANULES] = granules;
     plan[IMAGE_ALIGNMENT] = alignment;
     plan[IMAGE_SIZE_MASK] = image_size_mask(format) & (0 - granule);
-    plan[IMAGE_ROUND] = format->word + granule - 1;
+    plan[IMAGE_ROUND] = image_overhead(format) + granule - 1;
     plan[IMAGE_END] = (granules << shift) - format->word;
-    plan[IMAGE_LIVE] = image_round_up(IMAGE_BIN(format->word) + image_classes(image) * format->word,
-                                      format->address);
+    plan[IMAGE_LIVE] =
+        image_round_up(image_bins(format) + image_classes(image) * format->word, format->address);
     plan[IMAGE_FIRST] =
         image_round_up(plan[IMAGE_LIVE] + image_map_bytes(format, granules) + format->word,
                        granule) -
         format->word;
     const image_word room = plan[IMAGE_END] - plan[IMAGE_FIRST];
-    plan[IMAGE_REQUEST_LIMIT] = alignment == granule ? room - format->word + 1 : 0;
+    plan[IMAGE_REQUEST_LIMIT] = alignment == granule ? room - image_overhead(format) + 1 : 0;
     return plan[IMAGE_FIRST] < plan[IMAGE_END] && room >= image_min_bytes(image) &&
            room <= image_size_mask(format) && alignment < plan[IMAGE_END];
 }
@@ -322,22 +393,38 @@ static inline unsigned image_open(struct image* image)
     return most;
 }
 
-/* Might a context begin there, as `least` of its three most telling fields go? */
-static inline bool image_may_begin(const struct image* image, unsigned least)
+/*
+ * How many of five signs of a context are there, at best? They are alike in all formats of a shape:
+ * of one width of words and one order of bytes.
+ */
+static inline unsigned image_signs(const struct image* image)
 {
-    const image_word mask = image_size_mask(&image->format);
-    const image_word size_mask = image_field(image, IMAGE_SIZE_MASK);
-    const image_word round = image_field(image, IMAGE_ROUND) - image->format.word + 1;
+    const image_word word = image->format.word;
+    const image_word alignment = image_field(image, IMAGE_ALIGNMENT);
+    const image_word round = image_field(image, IMAGE_ROUND) - word + 1;
+    const image_word masks = image_field(image, IMAGE_SIZE_MASK);
+    const image_word end = image_field(image, IMAGE_END) + word;
+    const image_word granules = image_field(image, IMAGE_GRANULES);
     const image_word granule_shift = image_field(image, IMAGE_GRANULE_SHIFT);
+    unsigned most = 0;
     for (unsigned shift = 2; shift <= 4; shift++) {
         const image_word granule = (image_word)1 << shift;
-        const unsigned telling = (granule_shift == shift ? 1U : 0U) + (round == granule ? 1U : 0U) +
-                                 (size_mask == (mask & (0 - granule)) ? 1U : 0U);
-        if (telling >= least) {
-            return true;
-        }
+        const bool is_coarse = granule == 16 && (alignment & (alignment - 1)) == 0;
+        const unsigned signs =
+            (granule_shift == shift ? 1U : 0U) +
+            (round == granule || round == granule + 4 || round == granule + 8 ? 1U : 0U) +
+            (masks != 0 && (masks & (granule - 1)) == 0 && (masks & granule) != 0 ? 1U : 0U) +
+            (end != 0 && end == granules << shift ? 1U : 0U) +
+            (alignment == granule || (is_coarse && alignment > granule) ? 1U : 0U);
+        most = signs > most ? signs : most;
     }
-    return false;
+    return most;
+}
+
+/* Might a context begin there, in which so many fields agree? One of them can be in two signs. */
+static inline bool image_may_begin(const struct image* image, unsigned least)
+{
+    return image_signs(image) >= 5 - (IMAGE_PLANNED - least);
 }
 
 /* ---- the live map -------------------------------------------------------------- */
@@ -438,10 +525,45 @@ static inline bool image_is_free(const struct image* image, const struct image_b
            image_read_word(image, block->offset + block->size - image->format.word) == block->size;
 }
 
-/* Where the byte is that holds log2 of an over-aligned block's alignment. */
-static inline image_word image_alignment_byte(const struct image_block* block)
+/* Where a live block's payload ends: there is its canary, and behind that its number. */
+static inline image_word image_payload_end(const struct image* image,
+                                           const struct image_block* block)
 {
-    return block->offset + block->size - 1;
+    return block->offset + block->size - image_trailer(&image->format);
+}
+
+/* Where the byte is that holds log2 of an over-aligned block's alignment. */
+static inline image_word image_alignment_byte(const struct image* image,
+                                              const struct image_block* block)
+{
+    return image_payload_end(image, block) - 1;
+}
+
+/* As trailer_canary. */
+static inline uint32_t image_canary(const struct image* image, const struct image_block* block)
+{
+    const uint32_t place = (uint32_t)block->offset * 2654435769U;
+    const uint32_t serial = (uint32_t)image_read_word(image, IMAGE_SERIAL(image->format.word));
+    const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
+    const uint32_t alignment =
+        is_aligned ? (uint32_t)image_read(image, image_alignment_byte(image, block), 1) * 0x102U
+                   : 0;
+    return (place ^ serial ^ alignment) | 0x01010101U;
+}
+
+/* Is the canary of a live block right, whose size is? */
+static inline bool image_is_sealed(const struct image* image, const struct image_block* block)
+{
+    return !image->format.has_canaries ||
+           image_read(image, image_payload_end(image, block), 4) == image_canary(image, block);
+}
+
+/* The number of a live block whose size is right; 0: there are none. */
+static inline uint32_t image_number(const struct image* image, const struct image_block* block)
+{
+    return image->format.has_numbers
+               ? (uint32_t)image_read(image, block->offset + block->size - 4, 4)
+               : 0;
 }
 
 /* ---- modules ------------------------------------------------------------------- */
@@ -485,7 +607,7 @@ static inline bool image_is_own(const struct image* image, image_word payload, i
     }
     const struct image_block block = image_block(image, payload - image->format.word);
     return block.owner == OWNER_HEAP && (block.header & BLOCK_ALIGNED) == 0 &&
-           block.size >= bytes + image->format.word;
+           block.size >= bytes + image_overhead(&image->format);
 }
 
 static inline image_word image_group(const struct image* image, unsigned number)
@@ -528,6 +650,28 @@ static inline image_word image_record_next(const struct image* image, image_word
     return image_read_id(image, record + IMAGE_RECORD_NEXT(image->format.word));
 }
 
+/* Where a record's name begins, from the record. */
+static inline image_word image_record_name(const struct image* image)
+{
+    return IMAGE_RECORD_NAME(image->format.word, image->format.has_accounts);
+}
+
+/*
+ * Find how many slots of each group were ever used, before a record is asked for. What stands behind
+ * those may be anything, and might lead to a block that looks like a record.
+ */
+static inline void image_find_given(struct image* image)
+{
+    for (unsigned number = 0; number < IMAGE_GROUPS(image->format.word); number++) {
+        unsigned given = 0;
+        while (image_group(image, number) != 0 && given < image_group_size(number) &&
+               image_slot(image, number, given) != 0) {
+            given++;
+        }
+        image->given[number] = given;
+    }
+}
+
 /* The record of an owner, a payload's offset; 0: no module has it. */
 static inline image_word image_record_of(const struct image* image, image_word id)
 {
@@ -535,36 +679,41 @@ static inline image_word image_record_of(const struct image* image, image_word i
         return 0;
     }
     const unsigned number = image_group_of(id);
-    if (image_group(image, number) == 0) {
+    const unsigned index = (unsigned)(id - image_group_first(number));
+    if (index >= image->given[number]) {
         return 0;
     }
-    const image_word record = image_slot(image, number, (unsigned)(id - image_group_first(number)));
-    return image_is_own(image, record, IMAGE_RECORD_NAME(image->format.word) + 1) &&
+    const image_word record = image_slot(image, number, index);
+    return image_is_own(image, record, image_record_name(image) + 1) &&
                    image_record_id(image, record) == id
                ? record
                : 0;
 }
 
-/*
- * Copy the name in a record. False: it does not end where it should; then it is cut there. The
- * block's size is not trusted beyond the image.
- */
-static inline bool image_read_name(const struct image* image, image_word record,
-                                   char name[DMHEAP_NAME_BYTES])
+/* Copy a text of `room` bytes at most. False: it does not end where it should; then it is cut. */
+static inline bool image_read_text(const struct image* image, image_word offset, image_word room,
+                                   char text[DMHEAP_NAME_BYTES])
 {
-    const image_word front = IMAGE_RECORD_NAME(image->format.word);
-    const struct image_block block = image_block(image, record - image->format.word);
-    const image_word room = block.size - image->format.word - front;
     unsigned length = 0;
     while (length < room && length < DMHEAP_NAME_BYTES) {
-        name[length] = (char)image_read(image, record + front + length, 1);
-        if (name[length] == '\0') {
+        text[length] = (char)image_read(image, offset + length, 1);
+        if (text[length] == '\0') {
             return true;
         }
         length++;
     }
-    name[length < DMHEAP_NAME_BYTES ? length : DMHEAP_NAME_BYTES - 1] = '\0';
+    text[length < DMHEAP_NAME_BYTES ? length : DMHEAP_NAME_BYTES - 1] = '\0';
     return false;
+}
+
+/* Copy the name in a record. Its block's size is not trusted beyond the image. */
+static inline bool image_read_name(const struct image* image, image_word record,
+                                   char name[DMHEAP_NAME_BYTES])
+{
+    const image_word front = image_record_name(image);
+    const struct image_block block = image_block(image, record - image->format.word);
+    return image_read_text(image, record + front,
+                           block.size - image_overhead(&image->format) - front, name);
 }
 
 /* The name of an owner; empty: nobody, the heap, a module without a name or without a record. */
@@ -577,6 +726,56 @@ static inline void image_name_of(const struct image* image, image_word owner,
         (void)image_read_name(image, record, name);
     }
 }
+
+/* ---- accounts ------------------------------------------------------------------ */
+
+/* Of the heap's account. */
+static inline image_word image_total(const struct image* image, unsigned field)
+{
+    const unsigned word = image->format.word;
+    return image_read_word(image, IMAGE_TOTALS(word) + (image_word)word * field);
+}
+
+/* What an owner holds, an offset: nobody, or a module that has a record. */
+static inline image_word image_holding_of(const struct image* image, image_word owner)
+{
+    const unsigned word = image->format.word;
+    return owner == OWNER_NOBODY ? IMAGE_TOTALS(word) + (image_word)word * IMAGE_NOBODY
+                                 : image_record_of(image, owner) + IMAGE_RECORD_HOLDING(word);
+}
+
+static inline image_word image_holding(const struct image* image, image_word holding,
+                                       enum image_holding field)
+{
+    return image_read_word(image, holding + (image_word)image->format.word * (unsigned)field);
+}
+
+/* Bytes of its reserve that an owner may still claim. */
+static inline image_word image_unmet(const struct image* image, image_word holding)
+{
+    const image_word bytes = image_holding(image, holding, IMAGE_BYTES);
+    const image_word reserve = image_holding(image, holding, IMAGE_RESERVE);
+    return reserve > bytes ? reserve - bytes : 0;
+}
+
+/* How many modules the ring of those that are gone has room for; it is one. */
+static inline image_word image_dead_room(const struct image* image, image_word ring)
+{
+    const unsigned word = image->format.word;
+    const struct image_block block = image_block(image, ring - word);
+    return (block.size - image_overhead(&image->format) - IMAGE_DEAD_ENTRY(word)) /
+           IMAGE_DEAD_BYTES(word);
+}
+
+/* One of them, an offset: what it held, and behind that its name. */
+static inline image_word image_dead_entry(const struct image* image, image_word ring,
+                                          image_word number)
+{
+    const unsigned word = image->format.word;
+    return ring + IMAGE_DEAD_ENTRY(word) + number * IMAGE_DEAD_BYTES(word);
+}
+
+/* ---- names --------------------------------------------------------------------- */
 
 /* The hash of a name, as record_measure has it. */
 static inline uint32_t image_hash(const char* name)

@@ -22,7 +22,7 @@
 #ifndef DMHEAP_INDEX_H
 #define DMHEAP_INDEX_H
 
-#include "dmheap_block.h"
+#include "dmheap_trailer.h"
 
 #define INDEX_EXACT_LOG2 5U
 #define INDEX_STEPS_LOG2 3U

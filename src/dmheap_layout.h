@@ -52,6 +52,32 @@ struct dmheap_hint {
     uint32_t name;      /* the low bits of the address */
 };
 
+/* Reasons to refuse a request with which nothing is wrong: enum dmheap_reason. */
+#define CTX_REASONS 4U
+
+/* What one owner holds, and what it may hold. Bytes are those of blocks, their headers included. */
+struct dmheap_holding {
+    dmheap_word bytes;
+    dmheap_word blocks;
+    dmheap_word peak;            /* most bytes at a time */
+    dmheap_word limit;           /* bytes are never more */
+    dmheap_word reserve;         /* bytes that are kept for it, those that it holds included */
+    dmheap_word allocations;     /* blocks that it was given so far */
+    dmheap_word failures;        /* requests that were refused */
+    dmheap_word largest_failure; /* bytes asked for in one of these */
+    dmheap_word last_failure;    /* the reason of the last one */
+};
+
+/* The same of a heap. used + unmet is never more than the bytes that it has for blocks. */
+struct dmheap_totals {
+    dmheap_word used;  /* by live blocks, the heap's own included */
+    dmheap_word peak;  /* most of that at a time */
+    dmheap_word unmet; /* what all owners together may still claim of their reserves */
+    dmheap_word failures[CTX_REASONS];
+    dmheap_word dead; /* the last figures of modules that are gone, 0: none are kept */
+    struct dmheap_holding nobody;
+};
+
 struct dmheap_ctx {
     dmheap_word size_mask;     /* of a header: the bits that are the block's size */
     dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
@@ -73,7 +99,10 @@ struct dmheap_ctx {
     uint32_t rows;                   /* bit r is set while row[r] is not 0; none for row 0 */
     uint32_t row[DMHEAP_INDEX_ROWS]; /* bit c of row r: class 32 * r + c has a block */
     struct dmheap_hint hint[DMHEAP_HINTS]; /* by a name's address */
-    dmheap_word bin[];                     /* the first free block of each class */
+#if DMHEAP_ACCOUNTING
+    struct dmheap_totals totals;
+#endif
+    dmheap_word bin[]; /* the first free block of each class */
 };
 
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct dmheap_block, prev),
@@ -81,7 +110,8 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct d
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) % sizeof(dmheap_word) == 0, bins_are_aligned);
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
                          (14 + DMHEAP_MODULE_GROUPS + DMHEAP_HINTS) * sizeof(dmheap_word) +
-                             (2 + DMHEAP_INDEX_ROWS + 2 * DMHEAP_HINTS) * sizeof(uint32_t),
+                             (2 + DMHEAP_INDEX_ROWS + 2 * DMHEAP_HINTS) * sizeof(uint32_t) +
+                             (DMHEAP_ACCOUNTING ? sizeof(struct dmheap_totals) : 0),
                      nothing_is_padding_so_that_an_image_is_the_same_everywhere);
 
 static uint32_t ctx_last_serial;
@@ -92,6 +122,20 @@ static DMHEAP_INLINE uint32_t ctx_new_serial(void)
     ctx_last_serial += 2;
     return ctx_last_serial + 1;
 }
+
+/* Only to be used where DMHEAP_ACCOUNTING is 1. */
+#if DMHEAP_ACCOUNTING
+static inline struct dmheap_totals* ctx_totals(struct dmheap_ctx* ctx)
+{
+    return &ctx->totals;
+}
+#else
+static inline struct dmheap_totals* ctx_totals(struct dmheap_ctx* ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+#endif
 
 /* Bytes, a power of two. */
 static inline uintptr_t ctx_granule(const struct dmheap_ctx* ctx)

@@ -10,7 +10,7 @@
 #ifndef DMHEAP_MODULE_H
 #define DMHEAP_MODULE_H
 
-#include "dmheap_record.h"
+#include "dmheap_dead.h"
 
 /* ---- allocation -------------------------------------------------------------- */
 
@@ -22,13 +22,84 @@ static inline struct dmheap_block* module_alloc_for(struct dmheap_ctx* ctx, size
                                       : heap_alloc(ctx, size, owner);
 }
 
-/* Allocate for a module. */
-static DMHEAP_INLINE struct dmheap_block*
-module_alloc_owned(struct dmheap_ctx* ctx, size_t alignment, size_t size, struct record* record)
+/*
+ * Charge a module, or nobody (NULL), for a block that was allocated for it, if one was. NULL: it may
+ * not have it, for the reason in *verdict, and the block is free again.
+ */
+static inline struct dmheap_block* module_charge(struct dmheap_ctx* ctx, struct record* record,
+                                                 struct dmheap_block* block,
+                                                 enum dmheap_verdict* verdict)
+{
+    if (!DMHEAP_ACCOUNTING || DMHEAP_UNLIKELY(block == NULL)) {
+        return block;
+    }
+    const enum dmheap_verdict charged =
+        account_charge(ctx, record_holding(ctx, record), heap_size(ctx, block));
+    if (DMHEAP_LIKELY(charged == VERDICT_OK)) {
+        return block;
+    }
+    *verdict = charged;
+    (void)record_free(ctx, block_payload(block));
+    return NULL;
+}
+
+/* Discharge it of a block of that size, which is free again. */
+static inline void module_discharge(struct dmheap_ctx* ctx, struct record* record, uintptr_t size)
+{
+    if (DMHEAP_ACCOUNTING) {
+        account_release(ctx, record_holding(ctx, record), size, 1);
+    }
+}
+
+/* A request was refused: count it, unless that had nothing to do with memory. */
+static inline enum dmheap_verdict module_note(struct dmheap_ctx* ctx,
+                                              struct dmheap_holding* holding, size_t size,
+                                              enum dmheap_verdict verdict)
+{
+    if (DMHEAP_ACCOUNTING && account_is_reason(verdict) && ctx->end != 0) {
+        account_refuse(ctx, holding, size, verdict);
+    }
+    return verdict;
+}
+
+/*
+ * The same, and what to report, for a request of an owner, or of one that is not known yet (NULL):
+ * if for want of memory, why that is.
+ */
+static inline enum dmheap_verdict module_refuse(struct dmheap_ctx* ctx,
+                                                struct dmheap_holding* holding, size_t size,
+                                                enum dmheap_verdict verdict)
+{
+    if (DMHEAP_ACCOUNTING && verdict == VERDICT_NO_MEMORY) {
+        verdict = account_reason(ctx, holding, size);
+    }
+    return module_note(ctx, holding, size, verdict);
+}
+
+/* Allocate for a module. NULL: for the reason in *verdict, if not for want of memory. */
+static DMHEAP_INLINE struct dmheap_block* module_alloc_owned(struct dmheap_ctx* ctx,
+                                                             size_t alignment, size_t size,
+                                                             struct record* record,
+                                                             enum dmheap_verdict* verdict)
 {
     struct dmheap_block* block = module_alloc_for(ctx, alignment, size, record->id);
+    block = module_charge(ctx, record, block, verdict);
     if (block != NULL) {
         record->references++;
+    } else {
+        *verdict = module_refuse(ctx, record_holding(ctx, record), size, *verdict);
+    }
+    return block;
+}
+
+/* Allocate for nobody. As module_alloc_owned. */
+static inline struct dmheap_block* module_alloc_unowned(struct dmheap_ctx* ctx, size_t alignment,
+                                                        size_t size, enum dmheap_verdict* verdict)
+{
+    struct dmheap_block* block = module_alloc_for(ctx, alignment, size, OWNER_NOBODY);
+    block = module_charge(ctx, NULL, block, verdict);
+    if (block == NULL) {
+        *verdict = module_refuse(ctx, record_holding(ctx, NULL), size, *verdict);
     }
     return block;
 }
@@ -40,16 +111,18 @@ static DMHEAP_COLD struct dmheap_block* module_alloc_first(struct dmheap_ctx* ct
 {
     struct dmheap_block* block = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
     if (block == NULL) {
+        *verdict = module_refuse(ctx, NULL, size, *verdict);
         return NULL;
     }
     struct record* record = record_create(ctx, text, verdict);
     if (record == NULL) {
         (void)record_free(ctx, block_payload(block));
+        *verdict = module_note(ctx, NULL, size, *verdict);
         return NULL;
     }
     record->references++;
     block_set_owner(block, record->id);
-    return block;
+    return module_charge(ctx, record, block, verdict); /* it may: record_alloc saw to that */
 }
 
 /* Allocate for a name, which becomes known. NULL: *verdict says why, if not for want of memory. */
@@ -58,32 +131,38 @@ static DMHEAP_INLINE struct dmheap_block* module_alloc(struct dmheap_ctx* ctx, s
                                                        enum dmheap_verdict* verdict)
 {
     if (record_is_nobody(text)) {
-        return module_alloc_for(ctx, alignment, size, OWNER_NOBODY);
+        return module_alloc_unowned(ctx, alignment, size, verdict);
     }
     struct record* record = record_find(ctx, text);
-    return record != NULL ? module_alloc_owned(ctx, alignment, size, record)
+    return record != NULL ? module_alloc_owned(ctx, alignment, size, record, verdict)
                           : module_alloc_first(ctx, alignment, size, text, verdict);
 }
 
 /* The short path of nobody's allocations. NULL may also mean a case for module_alloc. */
 static inline struct dmheap_block* module_alloc_nobodys(struct dmheap_ctx* ctx, size_t size)
 {
-    return heap_try_alloc(ctx, size, OWNER_NOBODY);
+    enum dmheap_verdict verdict;
+    return module_charge(ctx, NULL, heap_try_alloc(ctx, size, OWNER_NOBODY), &verdict);
 }
 
 /* The same at an alignment. */
 static inline struct dmheap_block* module_align_nobodys(struct dmheap_ctx* ctx, size_t alignment,
                                                         size_t size)
 {
-    return alignment > ctx->alignment ? heap_try_aligned(ctx, alignment, size, OWNER_NOBODY) : NULL;
+    enum dmheap_verdict verdict;
+    struct dmheap_block* block =
+        alignment > ctx->alignment ? heap_try_aligned(ctx, alignment, size, OWNER_NOBODY) : NULL;
+    return module_charge(ctx, NULL, block, &verdict);
 }
 
 /* The short path for a name found by its address before. */
 static inline struct dmheap_block* module_alloc_hinted(struct dmheap_ctx* ctx, size_t size,
                                                        const char* text)
 {
+    enum dmheap_verdict verdict;
     struct record* record = record_find_hinted(ctx, text);
     struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, record->id) : NULL;
+    block = module_charge(ctx, record, block, &verdict);
     if (block != NULL) {
         record->references++;
     }
@@ -122,9 +201,13 @@ static DMHEAP_INLINE enum dmheap_verdict module_free(struct dmheap_ctx* ctx, con
         return verdict;
     }
     struct record* record = record_of(ctx, block_owner(block_of(ptr)));
+    const uintptr_t size = heap_size(ctx, block_of(ptr));
     verdict = heap_free(ctx, ptr);
-    if (verdict == VERDICT_OK && record != NULL) {
-        record_drop(ctx, record);
+    if (verdict == VERDICT_OK) {
+        module_discharge(ctx, record, size);
+        if (record != NULL) {
+            record_drop(ctx, record);
+        }
     }
     return verdict;
 }
@@ -150,7 +233,12 @@ static inline bool module_is_nobodys(const void* ptr)
 static inline bool module_free_nobodys(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
                                        uintptr_t behind)
 {
-    return heap_release(ctx, block_of(ptr), index, behind);
+    const uintptr_t size = heap_size(ctx, block_of(ptr));
+    if (DMHEAP_UNLIKELY(!heap_release(ctx, block_of(ptr), index, behind))) {
+        return false;
+    }
+    module_discharge(ctx, NULL, size);
+    return true;
 }
 
 /* The same for a module's block. */
@@ -160,9 +248,11 @@ static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, ui
     struct dmheap_block* block = block_of(ptr);
     const dmheap_word owner = block_owner(block);
     struct record* record = record_of_hinted(ctx, owner);
+    const uintptr_t size = heap_size(ctx, block);
     if (DMHEAP_UNLIKELY(record == NULL || !heap_release(ctx, block, index, behind))) {
         return false;
     }
+    module_discharge(ctx, record, size);
     record_hint_id(ctx, record, owner);
     record_drop(ctx, record);
     return true;
@@ -188,6 +278,44 @@ static DMHEAP_INLINE bool module_is_closed(const struct record* record)
     return record != NULL && record->name[0] == '\0';
 }
 
+/* The record of a client's block's owner; NULL: nobody, or it was written over. */
+static inline struct record* module_of(const struct dmheap_ctx* ctx, dmheap_word owner)
+{
+    return owner != OWNER_NOBODY ? record_of(ctx, owner) : NULL;
+}
+
+/*
+ * heap_resize on the owner's account: where that is not to be, the block gets its old size back, for
+ * which there is room; the second time round.
+ */
+static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx, const void* ptr,
+                                                          uintptr_t index, uintptr_t behind,
+                                                          size_t size)
+{
+    struct dmheap_block* block = block_of(ptr);
+    if (!DMHEAP_ACCOUNTING) {
+        return heap_resize(ctx, block, index, behind, size);
+    }
+    const uintptr_t before = heap_size(ctx, block);
+    const size_t usable = (size_t)heap_usable(ctx, block);
+    enum dmheap_verdict charged = VERDICT_OK;
+    for (size_t bytes = size;; bytes = usable) {
+        const enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, bytes);
+        if (verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
+            return verdict;
+        }
+        struct record* record = module_of(ctx, block_owner(block));
+        struct dmheap_holding* holding = record_holding(ctx, record);
+        if (verdict != VERDICT_OK || charged != VERDICT_OK) {
+            return module_refuse(ctx, holding, size, charged != VERDICT_OK ? charged : verdict);
+        }
+        charged = account_change(ctx, holding, before, heap_size(ctx, block));
+        if (charged == VERDICT_OK) {
+            return VERDICT_OK;
+        }
+    }
+}
+
 /* Resize in place. VERDICT_MUST_MOVE: the block is proven, and module_begin_move may take it. */
 static DMHEAP_INLINE enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, const void* ptr,
                                                        size_t size)
@@ -195,9 +323,8 @@ static DMHEAP_INLINE enum dmheap_verdict module_resize(struct dmheap_ctx* ctx, c
     uintptr_t index;
     uintptr_t behind;
     const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
-    return DMHEAP_LIKELY(verdict == VERDICT_OK)
-               ? heap_resize(ctx, block_of(ptr), index, behind, size)
-               : verdict;
+    return DMHEAP_LIKELY(verdict == VERDICT_OK) ? module_resize_at(ctx, ptr, index, behind, size)
+                                                : verdict;
 }
 
 /* The alignment of a live block that is sound. */
@@ -217,31 +344,54 @@ static inline enum dmheap_verdict module_realign(struct dmheap_ctx* ctx, const v
         return verdict;
     }
     struct dmheap_block* block = block_of(ptr);
-    if (heap_alignment(ctx, block) >= alignment) {
-        return heap_resize(ctx, block, index, behind, size);
+    const dmheap_word own = heap_alignment(ctx, block);
+    const bool must_move = own != 0 && own < alignment; /* 0: damaged, and refused below */
+    if (must_move && heap_is_beyond(ctx, size, true)) { /* true: the new place has a byte for it */
+        struct record* record = module_of(ctx, block_owner(block));
+        return module_refuse(ctx, record_holding(ctx, record), size, VERDICT_NO_MEMORY);
     }
-    if (heap_is_beyond(ctx, size, true)) { /* true: the new place has a byte for the alignment */
-        return VERDICT_NO_MEMORY;
-    }
-    verdict = heap_resize(ctx, block, index, behind, (size_t)heap_usable(ctx, block)); /* proof */
-    return verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
+    const size_t here =
+        must_move ? (size_t)heap_usable(ctx, block) : size; /* a proof, if as it is */
+    verdict = module_resize_at(ctx, ptr, index, behind, here);
+    return must_move && verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
 }
 
-/* Allocate a block's next place. VERDICT_NO_MEMORY: there is none, and nothing has changed. */
+/*
+ * Allocate a block's next place, on its owner's account. VERDICT_NO_MEMORY, or one of its kind: it
+ * is not to be had, and nothing has changed.
+ */
 static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
                                                            size_t alignment, size_t size,
                                                            struct module_move* move)
 {
     struct dmheap_block* block = block_of(ptr);
+    struct record* record = DMHEAP_ACCOUNTING ? module_of(ctx, block_owner(block)) : NULL;
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
     move->to = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
+    move->to = module_charge(ctx, record, move->to, &verdict);
     if (move->to == NULL) {
-        return VERDICT_NO_MEMORY;
+        return module_refuse(ctx, record_holding(ctx, record), size, verdict);
     }
     move->from = block;
     move->owner = block_owner(block);
-    move->bytes = heap_size(ctx, block) - sizeof(dmheap_word);
+    move->bytes = heap_size(ctx, block) - BLOCK_OVERHEAD_BYTES;
+    if (DMHEAP_POISON) {
+        move->bytes = heap_usable(ctx, block); /* the alignment's byte has to stay, until it goes */
+    }
+    heap_keep_number(ctx, block, move->to);
     block_set_owner(block, OWNER_HEAP);
     return VERDICT_OK;
+}
+
+/* Free a block that is the heap's, because the module it was made for is gone. */
+static inline void module_abandon(struct dmheap_ctx* ctx, struct record* record,
+                                  const struct dmheap_block* block)
+{
+    const uintptr_t size = heap_size(ctx, block);
+    if (record_free(ctx, block_payload(block))) {
+        module_discharge(ctx, record, size);
+    }
+    record_drop(ctx, record);
 }
 
 /*
@@ -251,12 +401,15 @@ static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ct
 static DMHEAP_INLINE enum dmheap_verdict module_finish_move(struct dmheap_ctx* ctx,
                                                             const struct module_move* move)
 {
-    struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
+    struct record* record = module_of(ctx, move->owner);
     const bool is_gone = module_is_closed(record);
+    const uintptr_t size = heap_size(ctx, move->from);
     const bool is_freed = record_free(ctx, block_payload(move->from));
+    if (is_freed) {
+        module_discharge(ctx, record, size);
+    }
     if (is_gone) {
-        (void)record_free(ctx, block_payload(move->to));
-        record_drop(ctx, record);
+        module_abandon(ctx, record, move->to);
         return VERDICT_GONE;
     }
     block_set_owner(move->to, move->owner);
@@ -285,8 +438,10 @@ static DMHEAP_INLINE bool module_close(struct dmheap_ctx* ctx, const char* text,
         return false;
     }
     record_copy_name(record, name);
-    record_unlink(ctx, record);
-    record->name[0] = '\0';
+    if (DMHEAP_ACCOUNTING) {
+        dead_bury(ctx, record);
+    }
+    record_close(ctx, record);
     *id = record->id;
     return true;
 }
@@ -300,9 +455,14 @@ static DMHEAP_INLINE bool module_sweep(struct dmheap_ctx* ctx, dmheap_word id,
         return false; /* written over: nobody's to free */
     }
     const dmheap_word blocks = record->references - 1;
+    const dmheap_word before = DMHEAP_ACCOUNTING ? account_free(ctx) : 0;
     sweep->left = blocks;
     const bool more = heap_sweep(ctx, id, sweep);
     record->references -= blocks - sweep->left;
+    if (DMHEAP_ACCOUNTING) {
+        account_release(ctx, record_holding(ctx, record), (uintptr_t)(account_free(ctx) - before),
+                        blocks - sweep->left);
+    }
     if (!more) {
         record_drop(ctx, record);
     }
@@ -332,14 +492,102 @@ static inline enum dmheap_verdict module_begin_clear(struct dmheap_ctx* ctx, siz
 static inline enum dmheap_verdict module_finish_clear(struct dmheap_ctx* ctx,
                                                       const struct module_move* move)
 {
-    struct record* record = move->owner != OWNER_NOBODY ? record_of(ctx, move->owner) : NULL;
+    struct record* record = module_of(ctx, move->owner);
     if (module_is_closed(record)) {
-        (void)record_free(ctx, block_payload(move->to));
-        record_drop(ctx, record);
+        module_abandon(ctx, record, move->to);
         return VERDICT_GONE;
     }
     block_set_owner(move->to, move->owner);
     return VERDICT_OK;
+}
+
+/* ---- poison --------------------------------------------------------------------- */
+
+/*
+ * What a client's memory is filled with before it is freed. As an address it is odd and, on most
+ * targets, where nothing is; as a number it is seen at once.
+ */
+#define MODULE_POISON 0xDD
+
+/*
+ * Prove that a client's block can be freed, and take it to be filled, outside the lock, before it
+ * is. Until then it is the heap's, as a block that moves is.
+ */
+static inline enum dmheap_verdict module_begin_fill(const struct dmheap_ctx* ctx, const void* ptr,
+                                                    struct module_move* move)
+{
+    uintptr_t index;
+    uintptr_t behind;
+    struct dmheap_block* block = block_of(ptr);
+    const enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    if (!heap_may_release(ctx, block, index, behind)) {
+        return VERDICT_DAMAGED;
+    }
+    move->from = block;
+    move->owner = block_owner(block);
+    move->bytes = heap_usable(ctx, block);
+    block_set_owner(block, OWNER_HEAP);
+    return VERDICT_OK;
+}
+
+/* It is filled: free it. VERDICT_DAMAGED: it cannot be freed any more, and stays its owner's. */
+static inline enum dmheap_verdict module_finish_fill(struct dmheap_ctx* ctx,
+                                                     const struct module_move* move)
+{
+    struct record* record = module_of(ctx, move->owner);
+    const uintptr_t size = heap_size(ctx, move->from);
+    if (!record_free(ctx, block_payload(move->from))) {
+        block_set_owner(move->from, move->owner);
+        return VERDICT_DAMAGED;
+    }
+    module_discharge(ctx, record, size);
+    if (record != NULL) {
+        record_drop(ctx, record);
+    }
+    return VERDICT_OK;
+}
+
+/*
+ * The same for all blocks of a closed module, before they are swept: the one taken last is its own
+ * again, and the next one from sweep->index on is taken; move->from is NULL if the step was used up
+ * before. False: there is none left.
+ */
+static inline bool module_fill_next(const struct dmheap_ctx* ctx, dmheap_word id,
+                                    struct heap_sweep* sweep, struct module_move* move)
+{
+    int budget = HEAP_SWEEP_BUDGET;
+    const uintptr_t limit = live_index(ctx, block_payload(ctx_block(ctx, (uintptr_t)ctx->top)));
+    if (move->from != NULL) {
+        block_set_owner(move->from, id);
+        move->from = NULL;
+    }
+    while (budget > 0 && sweep->left != 0) {
+        sweep->index = heap_next_live(ctx, sweep->index, limit, &budget);
+        if (sweep->index >= limit) {
+            return false;
+        }
+        if (budget <= 0) {
+            break;
+        }
+        const void* ptr = live_address(ctx, sweep->index);
+        sweep->index += 1;
+        budget -= HEAP_SWEEP_LOOK;
+        if (block_owner(block_of(ptr)) == id && module_begin_fill(ctx, ptr, move) == VERDICT_OK) {
+            sweep->left -= 1;
+            return true;
+        }
+    }
+    return sweep->left != 0;
+}
+
+/* How many blocks a closed module has; 0 for what is none. */
+static inline dmheap_word module_count(const struct dmheap_ctx* ctx, dmheap_word id)
+{
+    const struct record* record = record_of(ctx, id);
+    return record != NULL ? record->references - 1 : 0;
 }
 
 /* ---- handles -------------------------------------------------------------------- */
@@ -349,7 +597,9 @@ static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, 
                                                         uint32_t id, uint32_t serial)
 {
     struct record* record = record_of_handle(ctx, id, serial);
+    enum dmheap_verdict verdict;
     struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, (dmheap_word)id) : NULL;
+    block = module_charge(ctx, record, block, &verdict);
     if (block != NULL) {
         record_hint_id(ctx, record, (dmheap_word)id);
         record->references++;
@@ -358,6 +608,12 @@ static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, 
 }
 
 /* ---- questions ------------------------------------------------------------------ */
+
+/* How many blocks a module has, that is found by its name. */
+static inline size_t module_blocks(const struct record* record)
+{
+    return record->references != 0 ? (size_t)record->references - 1 : 0;
+}
 
 /* Is anything live at `ptr`, which may be any address? */
 static inline bool module_has(const struct dmheap_ctx* ctx, const void* ptr)
@@ -398,6 +654,47 @@ static inline enum dmheap_verdict module_usable_size(const struct dmheap_ctx* ct
 
 /* ---- retag and rename ----------------------------------------------------------- */
 
+/* The record of a name, which becomes known. NULL: *verdict says why. */
+static inline struct record* module_make(struct dmheap_ctx* ctx, const char* text,
+                                         enum dmheap_verdict* verdict)
+{
+    struct record* record = record_create(ctx, text, verdict);
+    if (record == NULL) {
+        *verdict = module_note(ctx, NULL, 0, *verdict);
+    }
+    return record;
+}
+
+/* The heap's peak, for module_unmake. */
+static inline dmheap_word module_peak(struct dmheap_ctx* ctx)
+{
+    return DMHEAP_ACCOUNTING ? ctx_totals(ctx)->peak : 0;
+}
+
+/* A module was made for a request that is refused: it goes, and was never there. */
+static inline void module_unmake(struct dmheap_ctx* ctx, struct record* record, dmheap_word peak)
+{
+    record_close(ctx, record);
+    record_drop(ctx, record);
+    if (DMHEAP_ACCOUNTING) {
+        ctx_totals(ctx)->peak = peak;
+    }
+}
+
+/* Hand a live block over on both accounts. */
+static inline enum dmheap_verdict module_transfer(struct dmheap_ctx* ctx, struct record* from,
+                                                  struct record* to,
+                                                  const struct dmheap_block* block)
+{
+    if (!DMHEAP_ACCOUNTING || from == to) {
+        return VERDICT_OK;
+    }
+    struct dmheap_holding* holding = record_holding(ctx, to);
+    const enum dmheap_verdict verdict =
+        account_transfer(ctx, record_holding(ctx, from), holding, heap_size(ctx, block));
+    return module_note(ctx, holding, (size_t)heap_usable(ctx, block), verdict);
+}
+
 /* Hand a live block to another module, which becomes known if it is not. */
 static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const void* ptr,
                                                const char* text)
@@ -406,27 +703,39 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     uintptr_t behind;
     struct dmheap_block* block = block_of(ptr);
     enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
+    if (verdict == VERDICT_OK && DMHEAP_ACCOUNTING && !heap_is_size(ctx, block)) {
+        verdict = VERDICT_DAMAGED; /* its size would be on two accounts */
+    }
     if (verdict != VERDICT_OK) {
         return verdict;
     }
-    struct record* old_record = record_of(ctx, block_owner(block));
+    struct record* old_record = module_of(ctx, block_owner(block));
     struct record* record = NULL;
+    const dmheap_word peak = module_peak(ctx);
+    bool is_new = false;
     if (!record_is_nobody(text)) {
         verdict = VERDICT_NO_MEMORY;
         record = record_find(ctx, text);
-        if (record == NULL) {
-            record = record_create(ctx, text, &verdict);
-        }
+        is_new = record == NULL;
+        record = is_new ? module_make(ctx, text, &verdict) : record;
         if (record == NULL) {
             return verdict;
         }
         record->references++;
     }
-    block_set_owner(block, record != NULL ? record->id : OWNER_NOBODY);
-    if (old_record != NULL) {
-        record_drop(ctx, old_record);
+    verdict = module_transfer(ctx, old_record, record, block);
+    if (verdict == VERDICT_OK) {
+        block_set_owner(block, record != NULL ? record->id : OWNER_NOBODY);
+        record = old_record; /* the one that loses a reference */
+    } else if (is_new) {
+        record->references--;
+        module_unmake(ctx, record, peak);
+        record = NULL;
     }
-    return VERDICT_OK;
+    if (record != NULL) {
+        record_drop(ctx, record);
+    }
+    return verdict;
 }
 
 /* Give a module another name; its blocks stay its own. */
@@ -449,9 +758,10 @@ static inline enum dmheap_verdict module_rename(struct dmheap_ctx* ctx, const ch
     if (holder != NULL) {
         return holder == record ? VERDICT_OK : VERDICT_NAME_TAKEN;
     }
-    struct record* renamed = record_make(ctx, &name);
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct record* renamed = record_make(ctx, &name, &verdict);
     if (renamed == NULL) {
-        return VERDICT_NO_MEMORY;
+        return module_note(ctx, NULL, 0, verdict);
     }
     record_unlink(ctx, record);
     record_replace(ctx, record, renamed);

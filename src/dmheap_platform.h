@@ -11,14 +11,25 @@
  *   DMHEAP_HEADER_BYTES   4 (default) or 8: bytes in front of every block.
  *                         4: heaps to 16 MiB, 252 modules.
  *                         8: heaps as large as the address space allows, 4092 modules.
+ *   DMHEAP_ACCOUNTING     1: what each module holds, its peak, limit and reserve, and failures,
+ *                         in constant time: 9 words per module and 17 per heap, and
+ *                         some 30 instructions in malloc and in free. 0 (default): none of it.
  *   DMHEAP_PORT_HEADER    a port header, in quotes; default ports/posix where
  *                         POSIX threads are usual, else ports/bare.
  *   DMHEAP_INSIDE_DMOD    defined: the default is ports/dmod.
  *   DMHEAP_NO_INTRINSICS  1: bit scans in portable C, 0 (default): the compiler's own.
+ *   DMHEAP_SEQUENCE       1: each block has a number, for dmheap_ctx_mark and its kind, which exist
+ *                         then only; 4 bytes per block. 0 (default): none.
+ *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it was written over;
+ *                         4 bytes per block. 0 (default): none.
+ *   DMHEAP_POISON         1: what a client had is filled with 0xDD before it is free memory, without
+ *                         the lock, so free takes that twice. 0 (default): it stays as it was.
  *   DMHEAP_ASSERTS        1: internal assertions through the port, 0 (default): none.
  */
 #ifndef DMHEAP_PLATFORM_H
 #define DMHEAP_PLATFORM_H
+
+#undef DMHEAP_COMPAT /* for files of clients, even where it is defined for all there are */
 
 #ifndef DMHEAP_HEADER_BYTES
 #define DMHEAP_HEADER_BYTES 4
@@ -27,8 +38,33 @@
 #error "DMHEAP_HEADER_BYTES is 4 or 8."
 #endif
 
+#ifndef DMHEAP_ACCOUNTING
+#define DMHEAP_ACCOUNTING 0
+#endif
+#if DMHEAP_ACCOUNTING != 0 && DMHEAP_ACCOUNTING != 1
+#error "DMHEAP_ACCOUNTING is 0 or 1."
+#endif
+
 #ifndef DMHEAP_NO_INTRINSICS
 #define DMHEAP_NO_INTRINSICS 0
+#endif
+
+#ifndef DMHEAP_SEQUENCE
+#define DMHEAP_SEQUENCE 0
+#endif
+#if DMHEAP_SEQUENCE != 0 && DMHEAP_SEQUENCE != 1
+#error "DMHEAP_SEQUENCE is 0 or 1."
+#endif
+
+#ifndef DMHEAP_CANARY
+#define DMHEAP_CANARY 0
+#endif
+#if DMHEAP_CANARY != 0 && DMHEAP_CANARY != 1
+#error "DMHEAP_CANARY is 0 or 1."
+#endif
+
+#ifndef DMHEAP_POISON
+#define DMHEAP_POISON 0
 #endif
 
 /* Scans in one to three instructions; elsewhere the portable ones beat a call into libgcc. */

@@ -20,13 +20,42 @@
 IMAGE_IS_IN(IMAGE_RECORD_SERIAL, record, serial);
 IMAGE_IS_IN(IMAGE_RECORD_ID, record, id);
 IMAGE_IS_IN(IMAGE_RECORD_NEXT, record, next);
-IMAGE_IS_IN(IMAGE_RECORD_NAME, record, name);
+DMHEAP_STATIC_ASSERT(IMAGE_RECORD_NAME(sizeof(dmheap_word), DMHEAP_ACCOUNTING) ==
+                         offsetof(struct record, name),
+                     image_has_record_name);
 IMAGE_IS_IN(IMAGE_GROUP_SPARE, record_group, spare);
 IMAGE_IS_IN(IMAGE_GROUP_SLOT, record_group, slot);
 DMHEAP_STATIC_ASSERT(offsetof(struct record, references) == 0 &&
                          offsetof(struct record_group, used) == 0 &&
                          IMAGE_ID_BYTES(DMHEAP_HEADER_BYTES) == sizeof(record_id),
                      images_have_records);
+
+/* ... and accounts of it. */
+#define IMAGE_IS_NUMBER(number, type, field)                                                       \
+    DMHEAP_STATIC_ASSERT((unsigned)(number) * sizeof(dmheap_word) == offsetof(struct type, field), \
+                         image_has_##type##_##field)
+
+IMAGE_IS_NUMBER(IMAGE_BYTES, dmheap_holding, bytes);
+IMAGE_IS_NUMBER(IMAGE_BLOCKS, dmheap_holding, blocks);
+IMAGE_IS_NUMBER(IMAGE_PEAK, dmheap_holding, peak);
+IMAGE_IS_NUMBER(IMAGE_LIMIT, dmheap_holding, limit);
+IMAGE_IS_NUMBER(IMAGE_RESERVE, dmheap_holding, reserve);
+IMAGE_IS_NUMBER(IMAGE_ALLOCATIONS, dmheap_holding, allocations);
+IMAGE_IS_NUMBER(IMAGE_FAILURES, dmheap_holding, failures);
+IMAGE_IS_NUMBER(IMAGE_LARGEST_FAILURE, dmheap_holding, largest_failure);
+IMAGE_IS_NUMBER(IMAGE_LAST_FAILURE, dmheap_holding, last_failure);
+IMAGE_IS_NUMBER(IMAGE_USED, dmheap_totals, used);
+IMAGE_IS_NUMBER(IMAGE_USED_PEAK, dmheap_totals, peak);
+IMAGE_IS_NUMBER(IMAGE_UNMET, dmheap_totals, unmet);
+IMAGE_IS_NUMBER(IMAGE_REFUSED, dmheap_totals, failures);
+IMAGE_IS_NUMBER(IMAGE_DEAD, dmheap_totals, dead);
+IMAGE_IS_NUMBER(IMAGE_NOBODY, dmheap_totals, nobody);
+IMAGE_IS_IN(IMAGE_DEAD_NEXT, dead_ring, next);
+IMAGE_IS_IN(IMAGE_DEAD_NO_ID, dead_ring, no_id);
+IMAGE_IS_IN(IMAGE_DEAD_ENTRY, dead_ring, entry);
+IMAGE_IS_IN(IMAGE_DEAD_NAME, dead, name);
+DMHEAP_STATIC_ASSERT(IMAGE_DEAD_BYTES(sizeof(dmheap_word)) == sizeof(struct dead),
+                     images_have_the_dead);
 
 /* What a caller is told of a block. */
 static struct dmheap_beside tell_block(const struct image* image, const struct image_block* block)

@@ -23,7 +23,7 @@
 #ifndef DMHEAP_RECORD_H
 #define DMHEAP_RECORD_H
 
-#include "dmheap_heap.h"
+#include "dmheap_account.h"
 
 /* The longest name; a longer one is refused, so that no two are ever confused. */
 #define RECORD_NAME_MAX 63U
@@ -47,8 +47,26 @@ struct record {
     uint32_t serial; /* no other module has it, or had it before */
     record_id id;
     record_id next; /* the next id in the bucket, 0: none */
-    char name[];    /* empty once the module is unregistered */
+#if DMHEAP_ACCOUNTING
+    struct dmheap_holding holding;
+#endif
+    char name[]; /* empty once the module is unregistered */
 };
+
+/* What a module holds; NULL stands for nobody. Only to be used where DMHEAP_ACCOUNTING is 1. */
+#if DMHEAP_ACCOUNTING
+static inline struct dmheap_holding* record_holding(struct dmheap_ctx* ctx, struct record* record)
+{
+    return record != NULL ? &record->holding : &ctx_totals(ctx)->nobody;
+}
+#else
+static inline struct dmheap_holding* record_holding(struct dmheap_ctx* ctx, struct record* record)
+{
+    (void)ctx;
+    (void)record;
+    return NULL;
+}
+#endif
 
 struct record_group {
     record_id used;      /* ids in use */
@@ -66,17 +84,29 @@ struct record_name {
 
 /* ---- the heap's own blocks --------------------------------------------------- */
 
-static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size)
-{
-    const struct dmheap_block* block =
-        heap_alloc_aligned(ctx, (size_t)ctx_granule(ctx), size, OWNER_HEAP);
-    return block != NULL ? block_payload(block) : NULL;
-}
-
 /* False: an overrun destroyed its tags or a neighbour's, and it stays where it is. */
 static inline bool record_free(struct dmheap_ctx* ctx, const void* payload)
 {
     return heap_free(ctx, payload) == VERDICT_OK;
+}
+
+/* NULL: *verdict says why, if not for want of memory. */
+static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size, enum dmheap_verdict* verdict)
+{
+    const struct dmheap_block* block =
+        heap_alloc_aligned(ctx, (size_t)ctx_granule(ctx), size, OWNER_HEAP);
+    if (block == NULL) {
+        if (DMHEAP_ACCOUNTING) {
+            *verdict = account_reason(ctx, NULL, size);
+        }
+        return NULL;
+    }
+    if (DMHEAP_ACCOUNTING && !account_is_covered(ctx)) {
+        (void)record_free(ctx, block_payload(block));
+        *verdict = VERDICT_RESERVE;
+        return NULL;
+    }
+    return block_payload(block);
 }
 
 /* The block of the heap's own whose payload is at `offset`, which may be anything; or NULL. */
@@ -165,6 +195,30 @@ static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmhe
 {
     return DMHEAP_LIKELY(id == ctx->hint_id) ? (struct record*)ctx_at(ctx, ctx->hint_module)
                                              : record_of(ctx, id);
+}
+
+/*
+ * The first record with a name among `most` ids from *id on, or NULL; *id is where to look on. Slots
+ * that were never used are passed by whole groups.
+ */
+static inline const struct record* record_next(const struct dmheap_ctx* ctx, dmheap_word* id,
+                                               unsigned most)
+{
+    for (; most != 0 && *id < RECORD_ID_END; most--) {
+        const unsigned number = record_group_of(*id);
+        const dmheap_word first = record_group_first(number);
+        const struct record_group* group = record_group(ctx, number);
+        if (group == NULL || group->slot[*id - first] == 0) {
+            *id = record_group_first(number + 1);
+            continue;
+        }
+        const struct record* record = record_of(ctx, *id);
+        *id += 1;
+        if (record != NULL && record->name[0] != '\0') {
+            return record;
+        }
+    }
+    return NULL;
 }
 
 /* The record of that id and serial, both of which may be anything, if it has a name; or NULL. */
@@ -351,10 +405,11 @@ static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* re
 
 /* ---- records ----------------------------------------------------------------- */
 
-static inline struct record* record_make(struct dmheap_ctx* ctx, const struct record_name* name)
+static inline struct record* record_make(struct dmheap_ctx* ctx, const struct record_name* name,
+                                         enum dmheap_verdict* verdict)
 {
-    struct record* record =
-        (struct record*)record_alloc(ctx, offsetof(struct record, name) + name->length + 1);
+    struct record* record = (struct record*)record_alloc(
+        ctx, offsetof(struct record, name) + name->length + 1, verdict);
     if (record != NULL) {
         record->references = 0;
         record->next = 0;
@@ -364,11 +419,12 @@ static inline struct record* record_make(struct dmheap_ctx* ctx, const struct re
     return record;
 }
 
-static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, unsigned number)
+static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, unsigned number,
+                                                     enum dmheap_verdict* verdict)
 {
     const unsigned size = record_group_size(number);
     struct record_group* group =
-        (struct record_group*)record_alloc(ctx, record_group_bytes(number));
+        (struct record_group*)record_alloc(ctx, record_group_bytes(number), verdict);
     if (group != NULL) {
         memset(group, 0, offsetof(struct record_group, slot) + sizeof(group->slot[0]));
         memset(&group->slot[size], 0, record_group_buckets(number) * sizeof(record_id));
@@ -384,7 +440,7 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
     for (unsigned number = 0; number < RECORD_GROUPS; number++) {
         struct record_group* group = record_group(ctx, number);
         if (group == NULL) {
-            group = record_make_group(ctx, number);
+            group = record_make_group(ctx, number, verdict);
         }
         if (group == NULL) {
             return false;
@@ -437,7 +493,7 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
         *verdict = VERDICT_BAD_NAME;
         return NULL;
     }
-    struct record* record = record_make(ctx, &name);
+    struct record* record = record_make(ctx, &name, verdict);
     if (record == NULL) {
         return NULL;
     }
@@ -448,6 +504,10 @@ static DMHEAP_COLD struct record* record_create(struct dmheap_ctx* ctx, const ch
     record_link(ctx, record, name.hash);
     record->references = 1;
     record->serial = ctx_new_serial();
+    if (DMHEAP_ACCOUNTING) {
+        account_open(record_holding(ctx, record));
+        account_note_peak(ctx);
+    }
     return record;
 }
 
@@ -468,6 +528,17 @@ static DMHEAP_COLD void record_destroy(struct dmheap_ctx* ctx, struct record* re
     record_return_id(ctx, id);
 }
 
+/* Take a module's name away, and what is kept for it; the name's reference goes to the caller. */
+static inline void record_close(struct dmheap_ctx* ctx, struct record* record)
+{
+    if (DMHEAP_ACCOUNTING) {
+        struct dmheap_holding* holding = record_holding(ctx, record);
+        account_set(ctx, holding, holding->bytes, 0);
+    }
+    record_unlink(ctx, record);
+    record->name[0] = '\0';
+}
+
 /* Put `renamed` in the place of a record that is in no bucket: same id, same references. */
 static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
                                   struct record* renamed)
@@ -477,6 +548,10 @@ static inline void record_replace(struct dmheap_ctx* ctx, struct record* record,
     renamed->references = record->references;
     renamed->serial = record->serial;
     renamed->id = record->id;
+    if (DMHEAP_ACCOUNTING) {
+        *record_holding(ctx, renamed) = *record_holding(ctx, record);
+        account_note_peak(ctx);
+    }
     if (group != NULL) {
         group->slot[record->id - record_group_first(number)] =
             (dmheap_word)ctx_offset(ctx, renamed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registration: makes the nine functions known to DMOD's loader, so that modules can call them.
+ * Registration: makes the nine functions known to DMOD's loader, so that modules can call them; with
+ * DMHEAP_COMPAT those of dmheap_ctx.h as well, which modules that include dmheap_compat.h call.
  * Compiled inside a DMOD tree only, as an object of its own.
  *
  * The loader finds one record per function in the section .dmod.inputs; the public header makes
@@ -26,4 +27,43 @@
 #ifndef DMOD_ENABLE_REGISTRATION
 #define DMOD_ENABLE_REGISTRATION
 #endif
+#ifdef DMHEAP_COMPAT
+#undef DMHEAP_COMPAT
+#pragma weak dmheap_ctx_init_registration
+#pragma weak dmheap_ctx_deinit_registration
+#pragma weak dmheap_ctx_is_initialized_registration
+#pragma weak dmheap_ctx_add_default_registration
+#pragma weak dmheap_ctx_remove_default_registration
+#pragma weak dmheap_ctx_get_default_registration
+#pragma weak dmheap_ctx_set_name_registration
+#pragma weak dmheap_ctx_get_name_registration
+#pragma weak dmheap_ctx_find_registration
+#pragma weak dmheap_ctx_register_module_registration
+#pragma weak dmheap_ctx_unregister_module_registration
+#pragma weak dmheap_ctx_malloc_registration
+#pragma weak dmheap_ctx_aligned_alloc_registration
+#pragma weak dmheap_ctx_realloc_registration
+#pragma weak dmheap_ctx_free_registration
+#pragma weak dmheap_ctx_concatenate_free_blocks_registration
+#pragma weak dmheap_ctx_open_module_registration
+#pragma weak dmheap_ctx_malloc_for_registration
+#pragma weak dmheap_ctx_aligned_alloc_for_registration
+#pragma weak dmheap_ctx_calloc_registration
+#pragma weak dmheap_ctx_aligned_realloc_registration
+#pragma weak dmheap_ctx_usable_size_registration
+#pragma weak dmheap_ctx_owner_of_registration
+#pragma weak dmheap_ctx_retag_registration
+#pragma weak dmheap_ctx_rename_module_registration
+#pragma weak dmheap_ctx_walk_registration
+#pragma weak dmheap_ctx_get_stats_registration
+#pragma weak dmheap_ctx_get_module_stats_registration
+#pragma weak dmheap_ctx_walk_modules_registration
+#pragma weak dmheap_ctx_check_registration
+#pragma weak dmheap_ctx_check_image_registration
+#pragma weak dmheap_ctx_set_leak_policy_registration
+#pragma weak dmheap_ctx_set_death_hook_registration
+#pragma weak dmheap_ctx_set_failure_hook_registration
+#include "dmheap_ctx.h"
+#else
 #include "dmheap.h"
+#endif

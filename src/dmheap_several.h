@@ -10,8 +10,8 @@
 #ifndef DMHEAP_SEVERAL_H
 #define DMHEAP_SEVERAL_H
 
-#include "dmheap_edge.h"
-#include "dmheap_walk.h"
+#include "dmheap_leak.h"
+#include "dmheap_request.h"
 
 /* ---- which heaps a call is about --------------------------------------------------- */
 
@@ -76,14 +76,6 @@ static struct dmheap_ctx* of_serial_several(dmheap_word serial)
         entry++;
     }
     return entry->ctx != NULL ? entry->ctx : root.heap;
-}
-
-/* What to report of a call: damage in any of the heaps, else how it went in the last one. */
-static enum dmheap_verdict settle_next(struct dmheap_ctx* heap, enum dmheap_verdict before,
-                                       enum dmheap_verdict here)
-{
-    const enum dmheap_verdict verdict = settle(heap, here);
-    return before == VERDICT_DAMAGED ? VERDICT_DAMAGED : verdict;
 }
 
 /* Release the lock and report what was asked of a pointer, or of a context; was it done? */
@@ -236,18 +228,16 @@ static struct record* find_module(struct dmheap_ctx* asked, const char* module_n
     return record;
 }
 
-/* Make a module known in the first heap that has room; or NULL. *verdict is what to report. */
-static struct record* make_module(struct dmheap_ctx* asked, const char* module_name,
-                                  enum dmheap_verdict* verdict)
+/* Make a module known in the first heap that has room; or NULL. */
+static struct record* make_module(struct dmheap_ctx* asked, struct request* request)
 {
     struct record* record;
     struct dmheap_ctx* next = find_heap(asked);
-    *verdict = VERDICT_OK;
     do {
         struct dmheap_ctx* const heap = next;
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
-        record = record_create(heap, module_name, &here);
-        *verdict = settle_next(heap, *verdict, record != NULL ? VERDICT_OK : here);
+        record = module_make(heap, request->module_name, &here);
+        request_settle(request, heap, record != NULL ? VERDICT_OK : here);
         next = registry_next(asked, heap);
     } while (record == NULL && next != NULL);
     return record;
@@ -255,11 +245,16 @@ static struct record* make_module(struct dmheap_ctx* asked, const char* module_n
 
 static bool register_several(struct dmheap_ctx* asked, const char* module_name)
 {
-    enum dmheap_verdict verdict = VERDICT_OK;
-    const bool is_known = find_module(asked, module_name) != NULL;
-    const bool is_new = !is_known && make_module(asked, module_name, &verdict) != NULL;
-    dmheap_port_unlock();
-    return report_registration(verdict, is_known, is_new, module_name);
+    struct request request;
+    bool is_known;
+    bool is_new;
+    request_begin(&request, 1, 0, module_name);
+    do {
+        is_known = find_module(asked, request.module_name) != NULL;
+        is_new = !is_known && make_module(asked, &request) != NULL;
+        dmheap_port_unlock();
+    } while (!is_known && !is_new && request_is_heard(&request));
+    return report_registration(request.verdict, is_known, is_new, request.module_name);
 }
 
 bool dmheap_ctx_register_module(struct dmheap_ctx* ctx, const char* module_name)
@@ -272,31 +267,52 @@ bool dmheap_ctx_register_module(struct dmheap_ctx* ctx, const char* module_name)
     return register_several(ctx, module_name);
 }
 
-/* The name is taken away in all heaps at once; then what the module has in each is freed. */
+/* Does any of the heaps keep a module, for what it holds there? */
+static bool is_kept(struct dmheap_ctx* asked, const char* module_name)
+{
+    struct dmheap_ctx* heap = record_is_nobody(module_name) ? NULL : find_heap(asked);
+    while (heap != NULL && !leak_is_kept(heap, module_name)) {
+        heap = registry_next(asked, heap);
+    }
+    return heap != NULL;
+}
+
+/* Take a module's name away in all heaps at once: in how many it had one. */
+static unsigned close_module(struct dmheap_ctx* asked, const char* module_name,
+                             char name[RECORD_NAME_MAX + 1], struct leak leak[DMHEAP_DEFAULTS_MAX])
+{
+    unsigned count = 0;
+    for (struct dmheap_ctx* heap = find_heap(asked); heap != NULL;
+         heap = registry_next(asked, heap)) {
+        dmheap_word id;
+        if (module_close(heap, module_name, name, &id)) {
+            leak_begin(&leak[count++], heap, id);
+        }
+    }
+    return count;
+}
+
+/* The name goes in all heaps or in none; then what the module has in each is freed. */
 static void unregister_several(struct dmheap_ctx* asked, const char* module_name)
 {
-    struct {
-        dmheap_word serial; /* of the heap */
-        dmheap_word id;     /* of the module there */
-    } closed[DMHEAP_DEFAULTS_MAX];
-    unsigned count = 0;
+    struct leak leak[DMHEAP_DEFAULTS_MAX];
     char name[RECORD_NAME_MAX + 1];
     bool is_sound = true;
-    struct dmheap_ctx* next = find_heap(asked);
-    do {
-        struct dmheap_ctx* const heap = next;
-        if (module_close(heap, module_name, name, &closed[count].id)) {
-            closed[count].serial = heap->serial;
-            count++;
-        }
-        next = registry_next(asked, heap);
-    } while (next != NULL);
+    if (is_kept(asked, module_name)) {
+        dmheap_port_unlock();
+        policies->report_kept(module_name);
+        return;
+    }
+    const unsigned count = close_module(asked, module_name, name, leak);
     dmheap_port_unlock();
     for (unsigned i = 0; i < count; i++) {
-        is_sound = edge_sweep(closed[i].serial, closed[i].id) && is_sound;
+        is_sound = leak_sweep(&leak[i], name) && is_sound;
     }
     if (count != 0) {
         report_unregistration(name, is_sound);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        leak_end(&leak[i], name);
     }
 }
 
@@ -306,22 +322,34 @@ void dmheap_ctx_unregister_module(struct dmheap_ctx* ctx, const char* module_nam
     unregister_several(ctx, module_name);
 }
 
-static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alignment, size_t size,
-                                           const char* module_name)
+/* Allocate in the first heap that serves. */
+static DMHEAP_INLINE const struct dmheap_block* alloc_in_any(struct dmheap_ctx* asked,
+                                                             struct request* request)
 {
-    enum dmheap_verdict verdict = VERDICT_OK;
     const struct dmheap_block* block;
     struct dmheap_ctx* next = find_heap(asked);
     do {
         struct dmheap_ctx* const heap = next;
         enum dmheap_verdict here = VERDICT_NO_MEMORY;
-        block = module_alloc(heap, alignment, size, module_name, &here);
-        verdict = settle_next(heap, verdict, block != NULL ? VERDICT_OK : here);
+        block = module_alloc(heap, request->alignment, request->size, request->module_name, &here);
+        request_settle(request, heap, block != NULL ? VERDICT_OK : here);
         next = registry_next(asked, heap);
     } while (block == NULL && next != NULL);
-    dmheap_port_unlock();
-    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
-        report_request(verdict, size, module_name);
+    return block;
+}
+
+static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alignment, size_t size,
+                                           const char* module_name)
+{
+    struct request request;
+    const struct dmheap_block* block;
+    request_begin(&request, alignment, size, module_name);
+    do {
+        block = alloc_in_any(asked, &request);
+        dmheap_port_unlock();
+    } while (DMHEAP_UNLIKELY(block == NULL) && request_is_heard(&request));
+    if (DMHEAP_UNLIKELY(request.verdict != VERDICT_OK)) {
+        report_request(request.verdict, size, request.module_name);
     }
     return block != NULL ? block_payload(block) : NULL;
 }
@@ -354,34 +382,56 @@ void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t 
 }
 
 /*
- * Go on after `outcome` for a block of `heap`: it is resized in place, or moves, to that alignment
- * at least. Releases the lock. Only here may a block that moves become smaller.
+ * Resize a block in place, or begin to move it, to an alignment at least. Only here may a block that
+ * moves become smaller. What a hook is told if there is no memory, the block tells.
  */
-static void* move_several(struct dmheap_ctx* heap, enum dmheap_verdict outcome, void* ptr,
-                          size_t alignment, size_t size)
+static enum dmheap_verdict begin_realloc(struct dmheap_ctx* heap, void* ptr,
+                                         struct request* request, struct module_move* move)
+{
+    enum dmheap_verdict outcome = module_realign(heap, ptr, request->alignment, request->size);
+    if (outcome != VERDICT_MUST_MOVE && !account_is_reason(outcome)) {
+        return outcome;
+    }
+    const size_t own = module_alignment(heap, ptr);
+    request->alignment = own > request->alignment ? own : request->alignment;
+    if (outcome == VERDICT_MUST_MOVE) {
+        outcome = module_begin_move(heap, ptr, request->alignment, request->size, move);
+        move->bytes = move->bytes < request->size ? move->bytes : request->size;
+    }
+    if (account_is_reason(outcome)) {
+        (void)module_owner_of(heap, ptr, request->name);
+    }
+    return outcome;
+}
+
+static void* realign_several(struct dmheap_ctx* asked, void* ptr, size_t alignment, size_t size)
 {
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    if (outcome == VERDICT_MUST_MOVE) {
-        const size_t own = module_alignment(heap, ptr);
-        outcome = module_begin_move(heap, ptr, own > alignment ? own : alignment, size, &move);
-        move.bytes = move.bytes < size ? move.bytes : size;
-    }
-    const dmheap_word serial = heap->serial;
-    const enum dmheap_verdict verdict = settle(heap, outcome);
-    dmheap_port_unlock();
+    struct request request;
+    enum dmheap_verdict outcome;
+    dmheap_word serial;
+    request_begin(&request, alignment, size, NULL);
+    request.module_name = request.name; /* which the attempt fills in */
+    do {
+        struct dmheap_ctx* heap = find_heap_of(asked, ptr);
+        serial = heap->serial;
+        outcome = begin_realloc(heap, ptr, &request, &move);
+        request_settle(&request, heap, outcome);
+        dmheap_port_unlock();
+    } while (account_is_reason(outcome) && request_is_heard(&request));
     if (move.to != NULL) {
-        return edge_copy(serial, ptr, &move, verdict);
+        return edge_copy(serial, ptr, &move, request.verdict);
     }
-    if (verdict != VERDICT_OK) {
-        report_pointer(verdict, "realloc", ptr);
+    if (request.verdict != VERDICT_OK) {
+        report_pointer(request.verdict, "realloc", ptr);
     }
     return outcome == VERDICT_OK ? ptr : NULL;
 }
 
+/* Any alignment is one of 1 at least. */
 static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
 {
-    struct dmheap_ctx* heap = find_heap_of(asked, ptr);
-    return move_several(heap, module_resize(heap, ptr, size), ptr, 1, size);
+    return realign_several(asked, ptr, 1, size);
 }
 
 void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const char* module_name)
@@ -392,8 +442,7 @@ void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const c
 
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
-    const enum dmheap_verdict verdict = module_free(find_heap_of(asked, ptr), ptr);
-    dmheap_port_unlock();
+    const enum dmheap_verdict verdict = edge_free_and_unlock(find_heap_of(asked, ptr), ptr);
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
@@ -414,34 +463,43 @@ void dmheap_ctx_concatenate_free_blocks(struct dmheap_ctx* ctx)
 
 /* ---- module handles --------------------------------------------------------------- */
 
+static struct dmheap_module handle_of(const struct record* record)
+{
+    const struct dmheap_module module = {record->id, record->serial};
+    return module;
+}
+
 bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
                             struct dmheap_module* module)
 {
-    enum dmheap_verdict verdict = VERDICT_BAD_NAME;
+    struct request request;
     struct dmheap_module found = {0, 0};
-    if (!record_is_nobody(module_name)) {
-        verdict = VERDICT_OK;
+    request_begin(&request, 1, 0, module_name);
+    if (record_is_nobody(module_name)) {
+        request.verdict = VERDICT_BAD_NAME;
+    } else {
         dmheap_port_lock();
-        const struct record* record = find_module(ctx, module_name);
-        if (record == NULL) {
-            record = make_module(ctx, module_name, &verdict);
-        }
-        if (record != NULL) {
-            found.id = record->id;
-            found.serial = record->serial;
-        }
-        dmheap_port_unlock();
+        do {
+            const struct record* record = find_module(ctx, request.module_name);
+            if (record == NULL) {
+                record = make_module(ctx, &request);
+            }
+            if (record != NULL) {
+                found = handle_of(record);
+            }
+            dmheap_port_unlock();
+        } while (found.id == 0 && request_is_heard(&request));
     }
-    if (verdict != VERDICT_OK) {
-        report_module(verdict, "opening", module_name);
+    if (request.verdict != VERDICT_OK) {
+        report_module(request.verdict, "opening", request.module_name);
     }
     *module = found;
     return found.id != 0;
 }
 
-/* Allocate by a handle in every case, report, and release the lock, which is held. */
-static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t alignment,
-                                               size_t size, struct dmheap_module module)
+/* Allocate in the heap of a handle. */
+static const struct dmheap_block*
+alloc_handled(struct dmheap_ctx* asked, struct dmheap_module module, struct request* request)
 {
     struct record* record;
     struct dmheap_ctx* heap;
@@ -451,16 +509,34 @@ static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t 
         record = record_of_handle(heap, module.id, module.serial);
         next = registry_next(asked, heap);
     } while (record == NULL && next != NULL);
-    enum dmheap_verdict verdict = VERDICT_GONE;
+    enum dmheap_verdict outcome = VERDICT_GONE;
     const struct dmheap_block* block = NULL;
     if (record != NULL) {
-        block = module_alloc_owned(heap, alignment, size, record);
-        verdict = block != NULL ? VERDICT_OK : VERDICT_NO_MEMORY;
+        outcome = VERDICT_NO_MEMORY;
+        block = module_alloc_owned(heap, request->alignment, request->size, record, &outcome);
+        outcome = block != NULL ? VERDICT_OK : outcome;
     }
-    verdict = settle(heap, verdict);
-    dmheap_port_unlock();
-    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
-        report_request(verdict, size, "(handle)");
+    if (account_is_reason(outcome)) {
+        record_show_name(heap, record, request->name);
+    }
+    request_settle(request, heap, outcome);
+    return block;
+}
+
+/* Allocate by a handle in every case, report, and release the lock, which is held. */
+static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t alignment,
+                                               size_t size, struct dmheap_module module)
+{
+    struct request request;
+    const struct dmheap_block* block;
+    request_begin(&request, alignment, size, NULL);
+    request.module_name = request.name; /* which the attempt fills in */
+    do {
+        block = alloc_handled(asked, module, &request);
+        dmheap_port_unlock();
+    } while (DMHEAP_UNLIKELY(block == NULL) && request_is_heard(&request));
+    if (DMHEAP_UNLIKELY(request.verdict != VERDICT_OK)) {
+        report_request(request.verdict, size, "(handle)");
     }
     return block != NULL ? block_payload(block) : NULL;
 }
@@ -493,6 +569,21 @@ void* dmheap_ctx_aligned_alloc_for(struct dmheap_ctx* ctx, size_t alignment, siz
 
 /* ---- companions ------------------------------------------------------------------- */
 
+/* Allocate what is to be cleared in the first heap that serves; the serial of the last one asked. */
+static dmheap_word begin_clear(struct dmheap_ctx* asked, struct request* request,
+                               struct module_move* move)
+{
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = find_heap(asked);
+    do {
+        heap = next;
+        request_settle(request, heap,
+                       module_begin_clear(heap, request->size, request->module_name, move));
+        next = registry_next(asked, heap);
+    } while (move->to == NULL && next != NULL);
+    return heap->serial;
+}
+
 /* Clear a block that was begun, and give it to its owner; NULL: that one is gone, or the heap. */
 static void* clear(dmheap_word serial, const struct module_move* move)
 {
@@ -510,24 +601,20 @@ void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const
     const bool is_beyond = size != 0 && count > SIZE_MAX / size;
     const size_t bytes = is_beyond ? SIZE_MAX : count * size; /* that many no heap has */
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    enum dmheap_verdict verdict = VERDICT_OK;
-    struct dmheap_ctx* heap;
+    struct request request;
+    dmheap_word serial;
+    request_begin(&request, 1, bytes, module_name);
     dmheap_port_lock();
-    struct dmheap_ctx* next = find_heap(ctx);
     do {
-        heap = next;
-        const enum dmheap_verdict here = module_begin_clear(heap, bytes, module_name, &move);
-        verdict = settle_next(heap, verdict, here);
-        next = registry_next(ctx, heap);
-    } while (move.to == NULL && next != NULL);
-    const dmheap_word serial = heap->serial;
-    dmheap_port_unlock();
+        serial = begin_clear(ctx, &request, &move);
+        dmheap_port_unlock();
+    } while (move.to == NULL && !is_beyond && request_is_heard(&request));
     void* cleared = move.to != NULL ? clear(serial, &move) : NULL;
     if (move.to != NULL && cleared == NULL) {
-        verdict = VERDICT_GONE;
+        request.verdict = VERDICT_GONE;
     }
-    if (verdict != VERDICT_OK) {
-        report_request(verdict, bytes, module_name);
+    if (request.verdict != VERDICT_OK) {
+        report_request(request.verdict, bytes, request.module_name);
     }
     return cleared;
 }
@@ -539,8 +626,7 @@ void* dmheap_ctx_aligned_realloc(struct dmheap_ctx* ctx, void* ptr, size_t align
         return dmheap_ctx_aligned_alloc(ctx, alignment, size, module_name);
     }
     dmheap_port_lock();
-    struct dmheap_ctx* heap = find_heap_of(ctx, ptr);
-    return move_several(heap, module_realign(heap, ptr, alignment, size), ptr, alignment, size);
+    return realign_several(ctx, ptr, alignment, size);
 }
 
 size_t dmheap_ctx_usable_size(struct dmheap_ctx* ctx, const void* ptr)
@@ -566,12 +652,17 @@ bool dmheap_ctx_owner_of(struct dmheap_ctx* ctx, const void* ptr,
 
 static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name)
 {
-    struct dmheap_ctx* heap = find_heap_of(asked, ptr);
-    const enum dmheap_verdict outcome = module_retag(heap, ptr, module_name);
-    const enum dmheap_verdict verdict = settle(heap, outcome);
-    dmheap_port_unlock();
-    if (verdict != VERDICT_OK) {
-        report_pointer(verdict, "retag", ptr);
+    struct request request;
+    enum dmheap_verdict outcome;
+    request_begin(&request, 1, 0, module_name);
+    do {
+        struct dmheap_ctx* heap = find_heap_of(asked, ptr);
+        outcome = module_retag(heap, ptr, request.module_name);
+        request_settle(&request, heap, outcome);
+        dmheap_port_unlock();
+    } while (account_is_reason(outcome) && request_is_heard(&request));
+    if (request.verdict != VERDICT_OK) {
+        report_pointer(request.verdict, "retag", ptr);
     }
     return outcome == VERDICT_OK;
 }
@@ -602,27 +693,45 @@ static void rename_back(struct dmheap_ctx* asked, const struct dmheap_ctx* end,
     }
 }
 
-static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name)
+/* Rename it in all heaps that have it, or in none. */
+static enum dmheap_verdict rename_in_all(struct dmheap_ctx* asked, const char* old_name,
+                                         const char* new_name, struct request* request)
 {
     struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
     enum dmheap_verdict outcome = VERDICT_NO_MODULE;
-    enum dmheap_verdict verdict = VERDICT_OK;
     do {
         heap = next;
         const enum dmheap_verdict here = rename_in(heap, old_name, new_name);
         const bool is_elsewhere = here == VERDICT_NO_MODULE;
         outcome = is_elsewhere ? outcome : here;
-        verdict = settle_next(heap, verdict, is_elsewhere ? VERDICT_OK : here);
+        request_settle(request, heap, is_elsewhere ? VERDICT_OK : here);
         next = outcome == VERDICT_OK || is_elsewhere ? registry_next(asked, heap) : NULL;
     } while (next != NULL);
     if (outcome != VERDICT_OK && outcome != VERDICT_NO_MODULE) {
         rename_back(asked, heap, old_name, new_name);
     }
-    verdict = verdict == VERDICT_OK ? settle(heap, outcome) : verdict;
-    dmheap_port_unlock();
-    if (verdict != VERDICT_OK) {
-        report_module(verdict, "renaming", old_name);
+    if (request->verdict == VERDICT_OK) {
+        request->verdict = settle(heap, outcome);
+    }
+    return outcome;
+}
+
+static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name)
+{
+    char kept[DMHEAP_NAME_BYTES]; /* the new name, as request.name is the old one */
+    struct request request;
+    enum dmheap_verdict outcome;
+    request_begin(&request, 1, 0, old_name);
+    do {
+        outcome = rename_in_all(asked, request.module_name, new_name, &request);
+        if (account_is_reason(outcome)) { /* so it is not too long */
+            new_name = request_copy_name(kept, new_name);
+        }
+        dmheap_port_unlock();
+    } while (account_is_reason(outcome) && request_is_heard(&request));
+    if (request.verdict != VERDICT_OK) {
+        report_module(request.verdict, "renaming", request.module_name);
     }
     return outcome == VERDICT_OK;
 }
@@ -646,6 +755,8 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
                     struct sight* sight)
 {
     const dmheap_word owner = block_owner(found->block);
+    const bool is_aligned = found->is_live && (found->block->header & BLOCK_ALIGNED) != 0;
+    const uintptr_t lost = BLOCK_OVERHEAD_BYTES + is_aligned;
     const struct record* record =
         found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
     record_show_name(heap, record, sight->name);
@@ -653,6 +764,8 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     sight->info.module_name = sight->name;
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
+    sight->info.usable = found->size > lost ? (size_t)(found->size - lost) : 0;
+    sight->info.sequence = found->is_live ? heap_number(heap, found->block) : 0;
     sight->info.kind = !found->is_live       ? DMHEAP_BLOCK_FREE
                        : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
                                              : DMHEAP_BLOCK_LIVE;
@@ -717,6 +830,49 @@ bool dmheap_ctx_walk(struct dmheap_ctx* ctx, dmheap_visitor visitor, void* conte
     return true;
 }
 
+/* A step of a walk over modules looks at so many ids, and finds one module at most. */
+#define MODULES_BUDGET 32
+
+/* Walk through the modules of the heap of that serial. False: the visitor ended it, or it went. */
+static bool walk_modules_of(dmheap_word serial, dmheap_module_visitor visitor, void* context)
+{
+    dmheap_word id = OWNER_MODULES;
+    while (id < RECORD_ID_END) {
+        char name[DMHEAP_NAME_BYTES];
+        struct dmheap_module_info info = {NULL, name, {0, 0}, 0};
+        dmheap_port_lock();
+        info.ctx = registry_of_serial(serial);
+        const struct record* record =
+            info.ctx != NULL ? record_next(info.ctx, &id, MODULES_BUDGET) : NULL;
+        if (record != NULL) {
+            info.module = handle_of(record);
+            info.blocks = module_blocks(record);
+            record_show_name(info.ctx, record, name);
+        }
+        dmheap_port_unlock();
+        if (info.ctx == NULL || (record != NULL && !visitor(&info, context))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool dmheap_ctx_walk_modules(struct dmheap_ctx* ctx, dmheap_module_visitor visitor, void* context)
+{
+    dmheap_word serials[DMHEAP_DEFAULTS_MAX];
+    const unsigned count = list_serials(ctx, serials);
+    if (count == 0) {
+        report_pointer(VERDICT_NO_HEAP, "walk", ctx);
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!walk_modules_of(serials[i], visitor, context)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What is counted on a walk, and what is still needed of the block before. */
 struct measure {
     struct dmheap_stats* stats;
@@ -762,6 +918,16 @@ static bool measure_block(const struct dmheap_block_info* block, void* context)
     return true;
 }
 
+/* `part` of `whole`, rounded; what changed meanwhile may make it more. */
+static size_t percent(size_t part, size_t whole)
+{
+    while (whole > SIZE_MAX / 200) {
+        whole >>= 1;
+        part >>= 1;
+    }
+    return part < whole ? (part * 100 + whole / 2) / whole : 100;
+}
+
 bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
 {
     struct measure measure;
@@ -769,13 +935,17 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
     memset(stats, 0, sizeof(*stats));
     measure.stats = stats;
     dmheap_port_lock();
-    const struct dmheap_ctx* heap = find_heap(ctx);
+    struct dmheap_ctx* heap = find_heap(ctx);
     const dmheap_word serial = heap->serial;
     if (heap == &no_heap) {
         return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
     }
     stats->size = (size_t)(heap->end - heap->first);
+    stats->overhead = (size_t)(heap->first + DMHEAP_WORD_BYTES);
     stats->largest_alloc = (size_t)heap_largest(heap);
+    if (DMHEAP_ACCOUNTING) {
+        stats->largest_alloc = (size_t)account_bound(heap, (uintptr_t)stats->largest_alloc);
+    }
     dmheap_port_unlock();
     if (!walk_heap(serial, measure_block, &measure)) {
         memset(stats, 0, sizeof(*stats));
@@ -783,6 +953,10 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
     }
     measure_hole(&measure, 0);
     stats->free = stats->used < stats->size ? stats->size - stats->used : 0;
+    stats->overhead += stats->own + stats->live_blocks * BLOCK_OVERHEAD_BYTES;
+    stats->fragmentation = stats->free > stats->largest_free
+                               ? percent(stats->free - stats->largest_free, stats->size)
+                               : 0;
     if (stats->largest_hole <= stats->largest_free) {
         stats->largest_hole = stats->largest_free;
         stats->splitter = NULL;
@@ -818,5 +992,108 @@ bool dmheap_ctx_get_module_stats(struct dmheap_ctx* ctx, const char* module_name
     }
     return is_whole;
 }
+
+/* ---- marks ------------------------------------------------------------------------ */
+
+#if DMHEAP_SEQUENCE
+uint32_t dmheap_ctx_mark(void)
+{
+    dmheap_port_lock();
+    const uint32_t mark = trailer_last_number;
+    dmheap_port_unlock();
+    return mark;
+}
+
+/* Between which two marks a block is visited, and who asked for it. */
+struct since {
+    uint32_t mark;
+    uint32_t now;
+    dmheap_visitor visitor;
+    void* context;
+};
+
+static bool visit_since(const struct dmheap_block_info* block, void* context)
+{
+    const struct since* since = context;
+    const bool is_asked_for = block->kind == DMHEAP_BLOCK_LIVE &&
+                              trailer_is_since(block->sequence, since->mark, since->now);
+    return !is_asked_for || since->visitor(block, since->context);
+}
+
+bool dmheap_ctx_walk_since(struct dmheap_ctx* ctx, uint32_t mark, dmheap_visitor visitor,
+                           void* context)
+{
+    struct since since = {mark, dmheap_ctx_mark(), visitor, context};
+    return dmheap_ctx_walk(ctx, visit_since, &since);
+}
+
+bool dmheap_ctx_get_module_stats_since(struct dmheap_ctx* ctx, uint32_t mark,
+                                       const char* module_name, struct dmheap_module_stats* stats)
+{
+    struct tally tally = {module_name != NULL ? module_name : "", stats};
+    memset(stats, 0, sizeof(*stats));
+    const bool is_whole = dmheap_ctx_walk_since(ctx, mark, tally_block, &tally);
+    if (!is_whole) {
+        memset(stats, 0, sizeof(*stats));
+    }
+    return is_whole;
+}
+#endif
+
+/* ---- policies --------------------------------------------------------------------- */
+
+static const struct policy_calls policy_calls = {
+    policy_list, policy_plead, leak_count, leak_report, leak_report_kept, leak_tell,
+};
+
+/* Volatile, as `calls`: so that no compiler names in its stead what it points to. */
+static const struct policy_calls* const volatile policy_place = &policy_calls;
+
+/* The policy of a heap, to be changed; NULL: there is no such heap. The lock is held. */
+static struct policy* find_policy(const struct dmheap_ctx* asked)
+{
+    const struct registry_entry* entry = find_entry(asked);
+    policies = policy_place;
+    return entry != NULL ? policy_make(entry->ctx) : NULL;
+}
+
+bool dmheap_ctx_set_leak_policy(struct dmheap_ctx* ctx, enum dmheap_leak_policy policy)
+{
+    if ((unsigned)policy > DMHEAP_LEAK_KEEP) {
+        DMHEAP_PORT_LOG_ERROR("dmheap: leak policy of %p: there is no policy %u.\n", (void*)ctx,
+                              (unsigned)policy);
+        return false;
+    }
+    dmheap_port_lock();
+    struct policy* found = find_policy(ctx);
+    if (found != NULL) {
+        found->leak = policy;
+    }
+    return unlock_and_report(found != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "leak policy", ctx);
+}
+
+bool dmheap_ctx_set_death_hook(struct dmheap_ctx* ctx, dmheap_death_hook hook, void* context)
+{
+    dmheap_port_lock();
+    struct policy* found = find_policy(ctx);
+    if (found != NULL) {
+        found->on_death = hook;
+        found->death_context = context;
+    }
+    return unlock_and_report(found != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "death hook", ctx);
+}
+
+bool dmheap_ctx_set_failure_hook(struct dmheap_ctx* ctx, dmheap_failure_hook hook, void* context)
+{
+    dmheap_port_lock();
+    struct policy* found = find_policy(ctx);
+    if (found != NULL) {
+        found->on_failure = hook;
+        found->failure_context = context;
+    }
+    return unlock_and_report(found != NULL ? VERDICT_OK : VERDICT_NO_HEAP, "failure hook", ctx);
+}
+
+#include "dmheap_quota.h"
 
 #endif

@@ -156,14 +156,15 @@ static void the_next_block_is_as_far_as_the_size_says(void** state)
     }
 }
 
-static void a_live_blocks_capacity_reaches_to_the_next_header(void** state)
+static void a_live_blocks_capacity_reaches_to_its_trailer(void** state)
 {
     (void)state;
     struct dmheap_block* block = block_in_space(1);
     for (size_t words = 4; words < SPACE_WORDS; words++) {
         block->header = OWNER_NOBODY << BLOCK_OWNER_SHIFT | bytes_of(words) | FLAGS;
         const uintptr_t payload = (uintptr_t)block_payload(block);
-        assert_int_equal(block_capacity(block), (uintptr_t)block_next(block) - payload);
+        const uintptr_t end = (uintptr_t)block_next(block) - BLOCK_TRAILER_BYTES;
+        assert_int_equal(block_capacity(block), end - payload);
     }
 }
 
@@ -232,7 +233,7 @@ int main(void)
         block_case(the_payload_is_one_word_behind_the_header),
         block_case(links_of_a_free_block_begin_where_the_payload_did),
         block_case(the_next_block_is_as_far_as_the_size_says),
-        block_case(a_live_blocks_capacity_reaches_to_the_next_header),
+        block_case(a_live_blocks_capacity_reaches_to_its_trailer),
         block_case(the_least_block_holds_header_links_and_footer),
         block_case(tagging_writes_the_first_and_the_last_word_only),
         block_case(a_tagged_block_is_free_without_flags),

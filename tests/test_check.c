@@ -32,7 +32,8 @@ static void random_begin(void)
 
 /*
  * [ records ][ front ][ hole ][ middle ][ aligned ][ older ][ back ] untouched
- * where `older` is a hole of the class of `hole`, and the last of its list.
+ * where `older` is a hole of the class of `hole`, and the last of its list. With accounts, "gone"
+ * is kept as the one dead of two, and "back" has more reserved than it holds.
  */
 static struct {
     unsigned char* front;
@@ -43,11 +44,19 @@ static struct {
     unsigned char* back;
 } at;
 
+static struct dmheap_holding* account_of(const char* name)
+{
+    return record_holding(test_heap.ctx, record_find(test_heap.ctx, name));
+}
+
 static void lay_scene(void)
 {
     static const char* const names[] = {"gone", "front", "middle", "back"};
     const size_t size = 8 * BLOCK_MIN_BYTES; /* more than there is in front of an aligned block */
-    heap_open(4 * KIB, DMHEAP_GRANULE_MIN);
+    heap_open(6 * KIB, DMHEAP_GRANULE_MIN);
+    if (DMHEAP_ACCOUNTING) {
+        assert_int_equal(dead_keep(test_heap.ctx, 2), VERDICT_OK);
+    }
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         assert_true(dmheap_register_module(names[i]));
     }
@@ -57,6 +66,9 @@ static void lay_scene(void)
     at.aligned = dmheap_aligned_alloc(64, 50, "middle");
     at.older = dmheap_malloc(size, NULL);
     at.back = dmheap_malloc(size, "back");
+    if (DMHEAP_ACCOUNTING) {
+        assert_int_equal(account_reserve(test_heap.ctx, account_of("back"), 1000), VERDICT_OK);
+    }
     dmheap_unregister_module("gone"); /* a free slot in front of others */
     dmheap_free(at.older, false);
     dmheap_free(at.hole, false);
@@ -145,6 +157,10 @@ static void use_at_random(size_t size)
         dmheap_free(slot[i], false);
         slot[i] = dice(4) == 0 ? dmheap_aligned_alloc((size_t)1 << dice(8), bytes, name)
                                : dmheap_malloc(bytes, name);
+        if (DMHEAP_ACCOUNTING && dice(10) == 0 && record_find(test_heap.ctx, numbered_name(1))) {
+            (void)account_reserve(test_heap.ctx, account_of(numbered_name(1)), dice(1000));
+            (void)dead_keep(test_heap.ctx, dice(4));
+        }
         if (dice(60) == 0) {
             dmheap_unregister_module(numbered_name(dice(30)));
             memset(slot, 0, sizeof(slot));
@@ -222,7 +238,7 @@ static void a_module_that_is_being_unregistered_is_no_fault(void** state)
     dmheap_unregister_module("new");
     test_port_on_unlock(NULL, NULL);
     assert_true(looks >= 2);
-    assert_int_equal(most_moving, 0);
+    assert_int_equal(most_moving, DMHEAP_POISON); /* one at a time is filled */
     test_port_forget_lines();
     (void)heap_verify();
 }
@@ -563,7 +579,6 @@ static const struct damage {
     DAMAGE(prev_of_a_hole, LINK, &at.older),
     DAMAGE(list_circular, LINK, &at.hole),
     DAMAGE(hole_forged, LINK, &at.hole),
-    DAMAGE(hole_forged_before_a_live_block, LINK, ELSEWHERE),
     DAMAGE(hole_unlisted, UNLISTED, &at.older),
     DAMAGE(class_given_up, UNLISTED, &at.hole),
     DAMAGE(class_bit, CLASS, ELSEWHERE),
@@ -586,6 +601,249 @@ static const struct damage {
     DAMAGE(hint_by_name, HINT, ELSEWHERE),
     DAMAGE(map_behind_the_blocks, MAP, ELSEWHERE),
 };
+
+/* It takes the place of a canary, if there is one. */
+static const struct damage bare_damages[] = {
+    DAMAGE(hole_forged_before_a_live_block, LINK, ELSEWHERE),
+};
+
+/* ---- of accounts ---- */
+
+static const void* account_bytes(void)
+{
+    account_of("middle")->bytes -= GRANULE;
+    return &account_of("middle")->bytes;
+}
+
+static const void* account_blocks(void)
+{
+    account_of("middle")->blocks++;
+    return &account_of("middle")->blocks;
+}
+
+static const void* account_of_nobody(void)
+{
+    ctx_totals(test_heap.ctx)->nobody.bytes += GRANULE;
+    return &ctx_totals(test_heap.ctx)->nobody.bytes;
+}
+
+/* The sum is right. */
+static const void* account_of_another(void)
+{
+    account_of("front")->bytes -= GRANULE;
+    account_of("back")->bytes += GRANULE;
+    return &account_of("front")->bytes;
+}
+
+static const void* account_peak(void)
+{
+    account_of("middle")->peak = 0;
+    return &account_of("middle")->peak;
+}
+
+static const void* account_reserve_absurd(void)
+{
+    account_of("front")->reserve = ~(dmheap_word)0;
+    return &account_of("front")->reserve;
+}
+
+static const void* account_reason_unknown(void)
+{
+    account_of("back")->last_failure = CTX_REASONS;
+    return &account_of("back")->last_failure;
+}
+
+static const void* heap_used(void)
+{
+    ctx_totals(test_heap.ctx)->used += GRANULE;
+    return &ctx_totals(test_heap.ctx)->used;
+}
+
+static const void* heap_peak(void)
+{
+    ctx_totals(test_heap.ctx)->peak = ctx_totals(test_heap.ctx)->used - 1;
+    return &ctx_totals(test_heap.ctx)->peak;
+}
+
+static const void* heap_peak_absurd(void)
+{
+    ctx_totals(test_heap.ctx)->peak = account_capacity(test_heap.ctx) + 1;
+    return &ctx_totals(test_heap.ctx)->peak;
+}
+
+static const void* heap_unmet(void)
+{
+    ctx_totals(test_heap.ctx)->unmet--;
+    return &ctx_totals(test_heap.ctx)->unmet;
+}
+
+/* The sums are right, but it is more than there is. */
+static const void* heap_unmet_beyond_what_is_free(void)
+{
+    account_set(test_heap.ctx, account_of("back"), account_of("back")->bytes,
+                account_capacity(test_heap.ctx));
+    return &ctx_totals(test_heap.ctx)->unmet;
+}
+
+static const void* dead_outside(void)
+{
+    ctx_totals(test_heap.ctx)->dead = test_heap.ctx->end;
+    return &ctx_totals(test_heap.ctx)->dead;
+}
+
+static const void* dead_of_a_client(void)
+{
+    ctx_totals(test_heap.ctx)->dead = offset_of(at.front);
+    return &ctx_totals(test_heap.ctx)->dead;
+}
+
+static const void* dead_in_a_record(void)
+{
+    ctx_totals(test_heap.ctx)->dead = offset_of(its_record(at.front));
+    return &ctx_totals(test_heap.ctx)->dead;
+}
+
+static const void* dead_in_a_group(void)
+{
+    ctx_totals(test_heap.ctx)->dead = test_heap.ctx->group[0];
+    return &ctx_totals(test_heap.ctx)->dead;
+}
+
+static const void* dead_with_an_id(void)
+{
+    dead_ring(test_heap.ctx)->no_id = 4;
+    return &ctx_totals(test_heap.ctx)->dead;
+}
+
+static const void* dead_too_many(void)
+{
+    dead_ring(test_heap.ctx)->count = 3;
+    return &dead_ring(test_heap.ctx)->count;
+}
+
+static const void* dead_next(void)
+{
+    dead_ring(test_heap.ctx)->next = 0;
+    return &dead_ring(test_heap.ctx)->next;
+}
+
+static const void* dead_next_beyond(void)
+{
+    dead_ring(test_heap.ctx)->count = 2;
+    dead_ring(test_heap.ctx)->next = 2;
+    return &dead_ring(test_heap.ctx)->next;
+}
+
+static const void* dead_without_a_name(void)
+{
+    dead_ring(test_heap.ctx)->entry[0].name[0] = '\0';
+    return dead_ring(test_heap.ctx)->entry[0].name;
+}
+
+static const void* dead_name_without_end(void)
+{
+    struct dead* dead = &dead_ring(test_heap.ctx)->entry[0];
+    memset(dead->name, 'x', sizeof(dead->name));
+    return dead->name;
+}
+
+static const void* dead_figure(void)
+{
+    dead_ring(test_heap.ctx)->entry[0].holding.bytes = 1;
+    return &dead_ring(test_heap.ctx)->entry[0].holding.peak;
+}
+
+static const struct damage account_damages[] = {
+    DAMAGE(account_bytes, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_blocks, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_of_nobody, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_of_another, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_peak, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_reserve_absurd, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_reason_unknown, ACCOUNT, ELSEWHERE),
+    DAMAGE(heap_used, TOTALS, ELSEWHERE),
+    DAMAGE(heap_peak, TOTALS, ELSEWHERE),
+    DAMAGE(heap_peak_absurd, TOTALS, ELSEWHERE),
+    DAMAGE(heap_unmet, TOTALS, ELSEWHERE),
+    DAMAGE(heap_unmet_beyond_what_is_free, TOTALS, ELSEWHERE),
+    DAMAGE(dead_outside, DEAD, ELSEWHERE),
+    DAMAGE(dead_of_a_client, DEAD, ELSEWHERE),
+    DAMAGE(dead_in_a_record, DEAD, ELSEWHERE),
+    DAMAGE(dead_in_a_group, DEAD, ELSEWHERE),
+    DAMAGE(dead_with_an_id, DEAD, ELSEWHERE),
+    DAMAGE(dead_too_many, DEAD, ELSEWHERE),
+    DAMAGE(dead_next, DEAD, ELSEWHERE),
+    DAMAGE(dead_next_beyond, DEAD, ELSEWHERE),
+    DAMAGE(dead_without_a_name, DEAD, ELSEWHERE),
+    DAMAGE(dead_name_without_end, DEAD, ELSEWHERE),
+    DAMAGE(dead_figure, DEAD, ELSEWHERE),
+};
+
+/* ---- of canaries ---- */
+
+static unsigned char* canary_of(unsigned char* ptr)
+{
+    const struct dmheap_block* block = block_of(ptr);
+    return (unsigned char*)(trailer_end(block, block_size(block)) - 1 - DMHEAP_SEQUENCE);
+}
+
+static const void* canary_by_a_byte(void)
+{
+    canary_of(at.front)[0] = 0;
+    return canary_of(at.front);
+}
+
+static const void* canary_by_a_bit(void)
+{
+    canary_of(at.middle)[3] ^= 1;
+    return canary_of(at.middle);
+}
+
+/* And what is behind it: the block's number, and a header. */
+static const void* canary_by_an_overrun(void)
+{
+    unsigned char* const canary = canary_of(at.front);
+    memset(canary, 'x', BLOCK_TRAILER_BYTES + WORD);
+    return canary;
+}
+
+static const void* canary_by_an_overrun_of_the_last(void)
+{
+    unsigned char* const canary = canary_of(at.back);
+    memset(canary, 'x', BLOCK_TRAILER_BYTES);
+    return canary;
+}
+
+static const void* canary_of_another(void)
+{
+    memcpy(canary_of(at.middle), canary_of(at.back), 4);
+    return canary_of(at.middle);
+}
+
+/* Of those that it has, too. */
+static const void* alignment_byte_credible(void)
+{
+    *heap_alignment_byte(test_heap.ctx, block_of(at.aligned)) = 5;
+    return canary_of(at.aligned);
+}
+
+static const void* serial(void)
+{
+    test_heap.ctx->serial ^= 2;
+    return &test_heap.ctx->serial;
+}
+
+static const struct damage canary_damages[] = {
+    DAMAGE(canary_by_a_byte, CANARY, &at.front),
+    DAMAGE(canary_by_a_bit, CANARY, &at.middle),
+    DAMAGE(canary_by_an_overrun, CANARY, &at.front),
+    DAMAGE(canary_by_an_overrun_of_the_last, CANARY, &at.back),
+    DAMAGE(canary_of_another, CANARY, &at.middle),
+    DAMAGE(alignment_byte_credible, CANARY, &at.aligned),
+    DAMAGE(serial, CONTEXT, ELSEWHERE),
+};
+
+/* ---- what is told ---- */
 
 /* The clients' blocks, in their order. */
 static const struct {
@@ -628,10 +886,9 @@ static void expect_told(const struct damage* damage, const struct dmheap_finding
     }
 }
 
-static void each_damage_is_told_with_its_place_and_whose_blocks_lie_beside(void** state)
+static void expect_all_told(const struct damage* first, size_t count)
 {
-    (void)state;
-    for (const struct damage* damage = damages; damage < damages + COUNT_OF(damages); damage++) {
+    for (const struct damage* damage = first; damage < first + count; damage++) {
         printf("%s\n", damage->name);
         lay_scene();
         const void* place = damage->plant();
@@ -639,6 +896,55 @@ static void each_damage_is_told_with_its_place_and_whose_blocks_lie_beside(void*
         expect_told(damage, &finding, place);
         arenas_release();
     }
+}
+
+static void each_damage_is_told_with_its_place_and_whose_blocks_lie_beside(void** state)
+{
+    (void)state;
+    expect_all_told(damages, COUNT_OF(damages));
+    if (!DMHEAP_CANARY) {
+        expect_all_told(bare_damages, COUNT_OF(bare_damages));
+    }
+}
+
+static void each_damage_of_an_account_is_told_with_its_place(void** state)
+{
+    (void)state;
+    if (!DMHEAP_ACCOUNTING) {
+        skip();
+    }
+    expect_all_told(account_damages, COUNT_OF(account_damages));
+}
+
+static void each_damage_of_a_canary_is_told_with_its_place_and_block(void** state)
+{
+    (void)state;
+    if (!DMHEAP_CANARY) {
+        skip();
+    }
+    expect_all_told(canary_damages, COUNT_OF(canary_damages));
+}
+
+/* Between two owners that are gone meanwhile, or none: the sums hold at each unlock. */
+static void an_account_whose_block_moves_is_no_fault(void** state)
+{
+    (void)state;
+    if (!DMHEAP_ACCOUNTING) {
+        skip();
+    }
+    lay_scene();
+    void* ptr = dmheap_malloc(350, "new");
+    assert_non_null(dmheap_malloc(350, NULL));
+    assert_int_equal(account_reserve(test_heap.ctx, account_of("new"), 1500), VERDICT_OK);
+    look_on();
+    ptr = dmheap_realloc(ptr, 600, "new");
+    assert_non_null(ptr);
+    assert_int_equal(most_moving, 2);
+    dmheap_unregister_module("new");
+    test_port_on_unlock(NULL, NULL);
+    assert_true(looks >= 4);
+    test_port_forget_lines();
+    (void)heap_verify();
 }
 
 static void what_nothing_uses_is_found_written_over(void** state)
@@ -707,11 +1013,26 @@ static bool is_in(dmheap_word offset, const void* start, size_t bytes)
     return offset >= offset_of(start) && offset < offset_of(start) + bytes;
 }
 
+/* Of an account: what is only bounded, or not even that. */
+static bool is_free_of_account(const struct dmheap_holding* holding, dmheap_word offset)
+{
+    return is_in(offset, &holding->peak, 7 * WORD);
+}
+
+static bool is_free_of_totals(dmheap_word offset)
+{
+    const struct dmheap_totals* totals = ctx_totals(test_heap.ctx);
+    return is_in(offset, &totals->peak, WORD) ||
+           is_in(offset, totals->failures, sizeof(totals->failures)) ||
+           is_free_of_account(&totals->nobody, offset);
+}
+
 /* What of the context nothing else tells. */
 static bool is_free_of_choice(dmheap_word offset)
 {
     const struct dmheap_ctx* ctx = test_heap.ctx;
-    bool is_free = is_in(offset, &ctx->none_prev, WORD) || is_in(offset, &ctx->serial, WORD);
+    bool is_free = is_in(offset, &ctx->none_prev, WORD) || is_in(offset, &ctx->serial, WORD) ||
+                   (DMHEAP_ACCOUNTING && is_free_of_totals(offset));
     for (size_t i = 0; i < DMHEAP_HINTS; i++) {
         is_free = is_free || (ctx->hint[i].module != 0 && is_in(offset, &ctx->hint[i].name, 4));
     }
@@ -719,10 +1040,14 @@ static bool is_free_of_choice(dmheap_word offset)
 }
 
 /* Of a record: its serial, and the text of its name, as long as it ends and hashes alike. */
-static bool is_free_of_record(const struct record* record, dmheap_word offset)
+static bool is_free_of_record(struct record* record, dmheap_word offset)
 {
     const size_t bytes = (size_t)heap_usable(test_heap.ctx, block_of(record));
+    const struct dmheap_holding* holding = record_holding(test_heap.ctx, record);
+    const dmheap_word end = offset_of(&record->next) + sizeof(record->next);
     return is_in(offset, &record->serial, 4) ||
+           (DMHEAP_ACCOUNTING && (is_free_of_account(holding, offset) ||
+                                  (offset >= end && offset < offset_of(holding)))) ||
            is_in(offset, record->name, bytes - offsetof(struct record, name));
 }
 
@@ -741,6 +1066,22 @@ static bool is_free_of_group(dmheap_word offset)
            (offset >= offset_of(group) + record_group_bytes(0) && is_in(offset, group, whole));
 }
 
+/* Of the dead: all that they were, and what is between and behind. */
+static bool is_free_of_dead(const struct dead_ring* ring, dmheap_word offset)
+{
+    return offset >= offset_of(&ring->no_id) + sizeof(ring->no_id);
+}
+
+static bool is_free_of_own(const void* payload, dmheap_word offset)
+{
+    if (payload == record_group(test_heap.ctx, 0)) {
+        return is_free_of_group(offset);
+    }
+    const struct dead_ring* ring = DMHEAP_ACCOUNTING ? dead_ring(test_heap.ctx) : NULL;
+    return payload == ring ? is_free_of_dead(ring, offset)
+                           : is_free_of_record((struct record*)payload, offset);
+}
+
 /* May a bit there change unnoticed: is it a client's, or of those that nothing else tells? */
 static bool is_free_to_change(const struct dmheap_block* block, dmheap_word offset)
 {
@@ -752,12 +1093,10 @@ static bool is_free_to_change(const struct dmheap_block* block, dmheap_word offs
     if (block_is_free(block)) {
         return within >= 3 * DMHEAP_WORD_BYTES && within < size - WORD;
     }
-    if (block_owner(block) == OWNER_HEAP) {
-        const void* payload = block_payload(block);
-        return payload == record_group(test_heap.ctx, 0) ? is_free_of_group(offset)
-                                                         : is_free_of_record(payload, offset);
+    if (within >= size - BLOCK_TRAILER_BYTES) {
+        return within >= size - 4 * DMHEAP_SEQUENCE; /* a canary is in front of a number */
     }
-    return true;
+    return block_owner(block) != OWNER_HEAP || is_free_of_own(block_payload(block), offset);
 }
 
 static bool is_noticed(void)
@@ -791,12 +1130,15 @@ static void no_bit_of_the_heaps_own_is_flipped_unnoticed_and_none_of_a_clients_m
         const bool is_own = block_owner(block) == OWNER_HEAP;
         const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
         const dmheap_word end = offset_of(block) + (dmheap_word)block_size(block);
+        const dmheap_word alignment = end - BLOCK_TRAILER_BYTES - 1;
         for (dmheap_word offset = offset_of(block); offset < end; offset++) {
             /* That a block was asked for with another alignment that it has, too. */
             const bool tells_alignment =
-                is_aligned && (offset == offset_of(block) || offset == end - 1);
-            const bool is_free = is_free_to_change(block, offset);
-            expect_bits(offset, is_free || tells_alignment, is_free && !is_own && !tells_alignment);
+                is_aligned && (offset == offset_of(block) || offset == alignment);
+            const bool is_free =
+                is_free_to_change(block, offset) && !(DMHEAP_CANARY && tells_alignment);
+            expect_bits(offset, is_free || (tells_alignment && !DMHEAP_CANARY),
+                        is_free && !is_own && !tells_alignment);
         }
     }
     for (dmheap_word offset = test_heap.ctx->top; offset < test_heap.ctx->end; offset++) {
@@ -920,7 +1262,7 @@ static void alignments_are_proven_among_each_other_where_the_address_is_unknown(
     *heap_alignment_byte(test_heap.ctx, block_of(at.aligned)) = 10;
     const bool is_right = ((uintptr_t)(at.aligned - other) & 1023) == 0;
     assert_int_equal(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, 0, &finding),
-                     is_right || ((uintptr_t)(at.aligned - other) & 255) == 0);
+                     !DMHEAP_CANARY && (is_right || ((uintptr_t)(at.aligned - other) & 255) == 0));
     *heap_alignment_byte(test_heap.ctx, block_of(at.aligned)) = 6;
     assert_false(dmheap_ctx_check_image(test_heap.buffer, test_heap.size,
                                         (uintptr_t)test_heap.buffer + 32, &finding));
@@ -941,7 +1283,7 @@ static void what_is_no_image_of_a_heap_is_refused(void** state)
         assert_false(dmheap_ctx_check_image(copy, size, 0, &finding));
         assert_true(
             finding.fault == DMHEAP_FAULT_TRUNCATED ||
-            (finding.fault == DMHEAP_FAULT_NO_HEAP && size < IMAGE_BIN(DMHEAP_HEADER_BYTES)) ||
+            (finding.fault == DMHEAP_FAULT_NO_HEAP && size < offsetof(struct dmheap_ctx, bin)) ||
             (finding.fault == DMHEAP_FAULT_CONTEXT && size < 24 * WORD));
         free(copy);
     }
@@ -959,6 +1301,9 @@ int main(int argc, char** argv)
         heap_case(a_module_that_is_being_unregistered_is_no_fault),
         heap_case(a_block_that_is_the_heaps_by_mistake_counts_as_moving),
         heap_case(each_damage_is_told_with_its_place_and_whose_blocks_lie_beside),
+        heap_case(each_damage_of_an_account_is_told_with_its_place),
+        heap_case(each_damage_of_a_canary_is_told_with_its_place_and_block),
+        heap_case(an_account_whose_block_moves_is_no_fault),
         heap_case(what_nothing_uses_is_found_written_over),
         heap_case(a_field_of_the_context_that_was_written_over_is_named),
         heap_case(a_context_that_was_written_over_as_a_whole_is_told),

@@ -223,16 +223,16 @@ static void lay_scene(bool with_module)
     memset(held, 0, sizeof(held));
     heap_open(SCENE_BYTES, DMHEAP_GRANULE_MIN);
     for (unsigned i = 0; i < COUNT_OF(sizes); i++) {
-        hold_malloc(i, sizes[i] == 0 ? 0 : sizes[i] - WORD, NULL);
+        hold_malloc(i, sizes[i] == 0 ? 0 : sizes[i] - OVERHEAD, NULL);
     }
     hold(8, dmheap_aligned_alloc(64, 33, NULL), 33);
     if (with_module) {
         hold_malloc(9, 25, "app");
         hold_malloc(10, 45, "app");
     }
-    hold_malloc(11, EXACT - WORD, NULL);
+    hold_malloc(11, EXACT - OVERHEAD, NULL);
     hold_malloc(12, 10, NULL);
-    hold_malloc(13, RANGE - WORD, NULL);
+    hold_malloc(13, RANGE - OVERHEAD, NULL);
     hold_malloc(14, 0, NULL);
     for (unsigned i = 0; i < COUNT_OF(sizes); i += 2) {
         let_go(i);
@@ -251,15 +251,15 @@ static void go_on(bool frees_first, bool unregisters)
     for (unsigned i = 0; frees_first && i < 10; i++) {
         let_go(i);
     }
-    hold_malloc(0, ALONE - WORD, NULL);
-    hold_malloc(4, EXACT - WORD, NULL);
-    hold_malloc(2, RANGE - WORD, NULL);
+    hold_malloc(0, ALONE - OVERHEAD, NULL);
+    hold_malloc(4, EXACT - OVERHEAD, NULL);
+    hold_malloc(2, RANGE - OVERHEAD, NULL);
     let_go(3);
-    hold_malloc(15, EXACT - WORD, NULL);
-    hold_malloc(16, EXACT - WORD, "app");
+    hold_malloc(15, EXACT - OVERHEAD, NULL);
+    hold_malloc(16, EXACT - OVERHEAD, "app");
     hold(17, dmheap_aligned_alloc(64, 100, NULL), 100);
     let_go(1);
-    hold_malloc(18, RANGE - 4 * WORD, "new");
+    hold_malloc(18, RANGE - 4 * OVERHEAD, "new");
     if (held[5].is_live) {
         hold(5, dmheap_realloc(held[5].ptr, 60, NULL), 60);
     }

@@ -34,8 +34,8 @@ static dmheap_word owner_of(const void* ptr)
 /* What holds while a module is on its way out, and a block on its way to another place. */
 static void verify_blocks(void)
 {
-    struct check check;
-    assert_true(check_heap(&check, test_heap.ctx));
+    struct image_census census;
+    assert_int_equal(heap_fault(test_heap.ctx, &census), DMHEAP_FAULT_NONE);
     arenas_verify();
 }
 
@@ -52,7 +52,7 @@ static void count_slice(void* context)
 {
     struct slices* slices = context;
     const size_t live = count_live(slices->owner);
-    if (slices->live - live > slices->most_freed) {
+    if (slices->live > live && slices->live - live > slices->most_freed) {
         slices->most_freed = slices->live - live;
     }
     slices->live = live;
@@ -101,6 +101,9 @@ static unsigned holds_behind(unsigned others)
 static void a_slice_passes_no_more_than_its_budget(void** state)
 {
     (void)state;
+    if (DMHEAP_POISON) {
+        skip(); /* the blocks are filled first, in holds of their own */
+    }
     const unsigned least = holds_behind(0);
     unsigned last = least;
     for (unsigned others = 0; others < 11 * PASSED_MAX; others += 19) {
@@ -448,6 +451,9 @@ static void initialize_anew(struct gap* gap)
 static void an_init_between_slices_ends_the_unregister(void** state)
 {
     (void)state;
+    if (DMHEAP_POISON) {
+        skip(); /* no heap may begin where a block is being filled */
+    }
     in_every_gap(initialize_anew, check_survived);
 }
 

@@ -250,6 +250,54 @@ static bool add_sizes(const struct dmheap_block_info* info, void* context)
     return true;
 }
 
+static bool check_usable(const struct dmheap_block_info* info, void* context)
+{
+    unsigned* kinds = context;
+    kinds[info->kind]++;
+    if (info->kind == DMHEAP_BLOCK_LIVE) {
+        assert_int_equal(info->usable, dmheap_ctx_usable_size(info->ctx, info->ptr));
+    } else {
+        assert_int_equal(info->usable, info->size - BLOCK_OVERHEAD_BYTES);
+    }
+    return true;
+}
+
+static void what_is_usable_of_a_live_block_is_told(void** state)
+{
+    (void)state;
+    unsigned kinds[3] = {0, 0, 0};
+    random_begin();
+    fragment(16 * KIB, 8);
+    assert_non_null(dmheap_aligned_alloc(64, 10, "app")); /* its last byte is the heap's */
+    assert_true(dmheap_ctx_walk(NULL, check_usable, kinds));
+    assert_true(kinds[DMHEAP_BLOCK_FREE] != 0 && kinds[DMHEAP_BLOCK_LIVE] != 0 &&
+                kinds[DMHEAP_BLOCK_OWN] != 0);
+    expect_silence();
+}
+
+/* Takes each piece of free memory, whole. */
+static bool take_usable(const struct dmheap_block_info* info, void* context)
+{
+    (void)context;
+    if (info->kind == DMHEAP_BLOCK_FREE) {
+        assert_ptr_equal(dmheap_malloc(info->usable, NULL), info->ptr);
+    }
+    return true;
+}
+
+static void what_would_be_usable_of_free_memory_is_told(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    void* hole = dmheap_malloc(200, NULL);
+    assert_non_null(dmheap_malloc(10, NULL));
+    dmheap_free(hole, false);
+    assert_true(dmheap_ctx_walk(NULL, take_usable, NULL));
+    expect_silence();
+    assert_null(dmheap_malloc(0, NULL));
+    expect_error();
+}
+
 /* Longer than a step looks at. */
 static void a_long_piece_of_free_memory_is_visited(void** state)
 {
@@ -527,6 +575,8 @@ int main(int argc, char** argv)
         heap_case(a_walk_ends_with_its_heap),
         heap_case(blocks_that_stay_are_visited_once_whatever_comes_and_goes),
         heap_case(a_step_of_the_walk_is_short),
+        heap_case(what_is_usable_of_a_live_block_is_told),
+        heap_case(what_would_be_usable_of_free_memory_is_told),
         heap_case(a_long_piece_of_free_memory_is_visited),
         heap_case(a_damaged_name_or_map_leads_nowhere),
         heap_case(what_was_visited_is_not_visited_again_as_free_memory),

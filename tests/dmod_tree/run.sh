@@ -15,11 +15,12 @@ mkdir -p "$work/dmheap"
 cp -R CMakeLists.txt GNUmakefile include src ports standin "$work/dmheap"
 cp -R tests/dmod_tree/dmod "$work"
 app=$PWD/tests/dmod_tree/app
+clients=$PWD/tests/clients
 
 configure() { # build folder, options ...
     folder=$work/$1
     shift
-    cmake -S "$app" -B "$folder" -DTREE="$work" "$@"
+    cmake -S "$app" -B "$folder" -DTREE="$work" -DCLIENTS="$clients" "$@"
 }
 
 # The application's log, without colours and with addresses made equal.
@@ -112,6 +113,37 @@ check_contains "module: has the loader's section" '\.dmod\.outputs' "$(objdump -
 check_run "module, dmheap first: configures" \
     configure module_late -DWHO=dmheap_first -DDMOD_MODE=DMOD_MODULE
 check_run "module, dmheap first: builds" cmake --build "$work/module_late"
+
+echo "== clients of the later generation"
+check_run "compat: configures" configure compat -DWHO=dmod_first -DDMHEAP_COMPAT=ON
+check_run "compat: builds" cmake --build "$work/compat" -j 2
+for client in boot contexts names blocks; do
+    check_run "compat: $client runs" "$work/compat/$client"
+done
+names=$(sed -n 's/.*DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_[a-z_]*\),.*/record \1@dmheap:1.0/p' \
+    include/dmheap.h include/dmheap_ctx.h | sort)
+for program in compat compat_registers; do
+    output=$("$work/compat/$program") && status=0 || status=$?
+    check_equal "compat: exit status of $program" 0 "$status"
+    check_equal "compat: what modules of both generations find in $program" "$names" \
+        "$(printf '%s\n' "$output" | grep '^record ' | sort -u)"
+done
+objects=$work/compat/CMakeFiles/compat_registers.dir/compat.c.o
+heap=$(find "$work/compat/dmheap" -name '*.c.o' | tr '\n' ' ')
+for order in "$objects $heap" "$heap $objects"; do
+    # shellcheck disable=SC2086 # lists of files, and no spaces in them
+    check_run "compat: links $(for file in $order; do basename "$file" .c.o; done | tr '\n' ' ')" \
+        cc -o "$work/by_name" $order "$system" -T"$work/dmod/scripts/sections.ld"
+done
+check_run "compat module: configures" \
+    configure compat_module -DWHO=dmod_first -DDMOD_MODE=DMOD_MODULE -DDMHEAP_COMPAT=ON
+check_run "compat module: builds" cmake --build "$work/compat_module"
+object=$(find "$work/compat_module" -name 'compat_module.c.o')
+check_lacks "compat module: calls nothing by name" 'U dmheap_' "$(nm "$object")"
+check_contains "compat module: imports the family" '_ctx_aligned_alloc@dmheap:1\.0$' \
+    "$(strings "$object")"
+check_equal "compat module: imports no name that both generations have" '' \
+    "$(strings "$object" | grep '@dmheap:' | grep -v '^_ctx_')"
 
 echo "== without the memory interface"
 check_run "configures" configure without -DWHO=dmod_first -DDMHEAP_DONT_IMPLEMENT_DMOD_API=ON

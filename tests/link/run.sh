@@ -14,8 +14,19 @@ mkdir -p "$work"
 
 public="dmheap_aligned_alloc dmheap_concatenate_free_blocks dmheap_free dmheap_init
 dmheap_is_initialized dmheap_malloc dmheap_realloc dmheap_register_module dmheap_unregister_module"
+
 family=$(sed -n 's/^DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_ctx_[a-z_]*\),.*/dmheap\1/p' \
     include/dmheap_ctx.h)
+
+in_section() { # the name of a section of dmheap_ctx.h: the functions that are plain ones there
+    awk -v name="$1" '/^\/\* ---- / { there = index($0, name) } there' include/dmheap_ctx.h |
+        sed -n 's/^[a-z].* dmheap\(_ctx_[a-z_]*\)(.*/dmheap\1/p'
+}
+
+# What is there only in a library with numbers, or with accounts.
+numbered=$(in_section marks)
+accounts=$(in_section accounts)
+
 interface="Dmod_AlignedMallocEx Dmod_FreeEx Dmod_FreeModule Dmod_MallocEx Dmod_ReallocEx
 Dmod_RenameTag Dmod_RetagEx"
 
@@ -47,6 +58,16 @@ check_compiler() { # compiler
     done
     check_equal "$cc: what leaves the library" "$(words "$public $family $interface")" \
         "$(words "$(exported "$at-libdmheap.a")")"
+
+    check_run "$cc: compiles with numbers" \
+        $cc $flags -DDMHEAP_SEQUENCE=1 -c -o "$at-numbered.o" src/dmheap.c
+    check_equal "$cc: what leaves it then" "$(words "$public $family $numbered $interface")" \
+        "$(words "$(exported "$at-numbered.o")")"
+
+    check_run "$cc: compiles with accounts" \
+        $cc $flags -DDMHEAP_ACCOUNTING=1 -c -o "$at-accounts.o" src/dmheap.c
+    check_equal "$cc: what leaves it then" "$(words "$public $family $accounts $interface")" \
+        "$(words "$(exported "$at-accounts.o")")"
 
     check_run "$cc: compiles without the interface" \
         $cc $flags -DDMHEAP_DONT_IMPLEMENT_DMOD_API -c -o "$at-bare.o" src/dmheap.c
