@@ -16,29 +16,37 @@ enum status { STATUS_SOUND = 0, STATUS_BROKEN = 1, STATUS_NO_HEAP = 2, STATUS_US
 static const char help[] =
     "dmheap-inspect [options] IMAGE\n"
     "\n"
-    "Proves the first heap of dmheap in a raw image of memory, and shows what it holds. The image\n"
-    "may be of any target: the word size, the byte order and where the heap begins are found out.\n"
-    "It has to begin where the heap's buffer did, or before. IMAGE is a file, or - for standard\n"
-    "input; for example, from a debugger:\n"
+    "Proves the heaps of dmheap in a raw image of memory, and shows what they hold. The image may\n"
+    "be of any target and any build: the word size, the byte order, the settings and where heaps\n"
+    "begin are found out. It has to begin where a heap's buffer did, or before. IMAGE is a file, "
+    "or\n"
+    "- for standard input; for example, from a debugger:\n"
     "\n"
     "    (gdb) dump binary memory ram.bin 0x20000000 0x20020000\n"
     "    $ dmheap-inspect --address 0x20000000 ram.bin\n"
     "\n"
     "  --text            the check, figures, modules, a map, sizes, leaks; the default\n"
-    "  --json            all of that and every block, as one object\n"
+    "  --json            all of that and every block: {\"heaps\": [...]}\n"
     "  --svg             a map of the memory, coloured by module\n"
     "  --html            that map and tables, as one page\n"
     "  --address=NUMBER  where the image began on the target; without it, addresses are bytes\n"
     "                    from the image's start, and alignments are proven among each other only\n"
-    "  --offset=NUMBER   look for the heap from that byte of the image on\n"
+    "  --offset=NUMBER   only the first heap from that byte of the image on; so a heap in a block\n"
+    "                    of another one is shown, too\n"
     "  --module=NAME     list the blocks of that module, instead of those of modules that are\n"
     "                    gone; (nobody) for those of nobody\n"
     "  --help, --version\n"
     "\n"
     "A broken heap is shown as far as it can be read. What it holds is then a guess where a map\n"
-    "has `?', or a block's size is called damaged.\n"
+    "has `?', or a block's size is called damaged. What was a heap once, and still is in the "
+    "image,\n"
+    "counts as one.\n"
     "\n"
-    "Exit status: 0 the heap is sound; 1 it is broken, or the image ends before it does; 2 there\n"
+    "Where the library keeps accounts, each owner's are shown; `last for' is why its last request\n"
+    "was refused: no memory, memory in pieces, its limit, or other owners' reserves.\n"
+    "\n"
+    "Exit status: 0 all heaps are sound; 1 one is broken, or the image ends before it does; 2 "
+    "there\n"
     "is no heap in the image, it cannot be read, or the result cannot be written; 3 wrong usage.\n";
 
 struct request {
@@ -47,6 +55,7 @@ struct request {
     char format; /* t, j, s or h */
     uint64_t address;
     uint64_t offset;
+    bool is_one; /* an offset was given */
 };
 
 static int complain(enum status status, const char* subject, const char* text)
@@ -89,6 +98,7 @@ static bool take_option(int option, const char* value, struct request* request)
     case 'a':
         return parse_number(value, &request->address);
     case 'o':
+        request->is_one = true;
         return parse_number(value, &request->offset);
     default:
         return false;
@@ -140,48 +150,105 @@ static unsigned char* read_image(const char* path, size_t* size)
 
 /* ---- the run ----------------------------------------------------------------------- */
 
-static void show(const struct request* request, const struct inspection* inspection)
+static void show(const struct request* request, const struct inspections* all)
 {
     switch (request->format) {
     case 'j':
-        show_json(stdout, inspection, request->module_name);
+        show_json(stdout, all, request->module_name);
         break;
     case 's':
-        show_svg(stdout, inspection);
+        show_svg(stdout, all);
         break;
     case 'h':
-        show_html(stdout, inspection, request->module_name);
+        show_html(stdout, all, request->module_name);
         break;
     default:
-        show_text(stdout, inspection, request->module_name);
+        show_text(stdout, all, request->module_name);
         break;
     }
+}
+
+static void release(struct inspections* all)
+{
+    while (all->count != 0) {
+        all->count--;
+        inspect_release(all->heap[all->count]);
+        free(all->heap[all->count]);
+    }
+    free(all->heap);
+    all->heap = NULL;
+}
+
+/* Room for one more inspection; NULL: out of memory. */
+static struct inspection* add(struct inspections* all)
+{
+    struct inspection** grown = realloc(all->heap, (all->count + 1) * sizeof(struct inspection*));
+    struct inspection* inspection = grown != NULL ? malloc(sizeof(*inspection)) : NULL;
+    if (grown != NULL) {
+        all->heap = grown;
+    }
+    if (inspection != NULL) {
+        all->heap[all->count++] = inspection;
+    }
+    return inspection;
+}
+
+/* All heaps that are asked for. False: out of memory. */
+static bool inspect_all(const struct request* request, const unsigned char* bytes, size_t size,
+                        struct inspections* all)
+{
+    size_t from = request->offset < size ? (size_t)request->offset : size;
+    while (from < size && !(request->is_one && all->count != 0)) {
+        struct inspection* inspection = add(all);
+        if (inspection == NULL) {
+            return false;
+        }
+        if (!inspect_image(bytes, size, &from, request->address, inspection)) {
+            free(inspection);
+            all->count--;
+            return true;
+        }
+        if (inspection->blocks == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Say what is broken. */
+static int judge(const char* path, const struct inspections* all)
+{
+    int status = STATUS_SOUND;
+    for (size_t i = 0; i < all->count; i++) {
+        if (!all->heap[i]->is_sound) {
+            status = complain(STATUS_BROKEN, path, all->heap[i]->fault);
+        }
+    }
+    return status;
 }
 
 static int inspect(const struct request* request, const unsigned char* bytes, size_t size)
 {
-    static struct inspection inspection; /* too large for a stack that is small */
-    if (request->offset >= size ||
-        !inspect_image(bytes, size, (size_t)request->offset, request->address, &inspection)) {
-        return complain(STATUS_NO_HEAP, request->path,
-                        size == 0 ? "it is empty" : "no heap of dmheap begins in it");
+    struct inspections all = {NULL, 0};
+    int status;
+    if (!inspect_all(request, bytes, size, &all)) {
+        status = complain(STATUS_NO_HEAP, request->path, "not enough memory");
+    } else if (all.count == 0) {
+        status = complain(STATUS_NO_HEAP, request->path,
+                          size == 0 ? "it is empty" : "no heap of dmheap begins in it");
+    } else {
+        show(request, &all);
+        status = fflush(stdout) != 0 || ferror(stdout)
+                     ? complain(STATUS_NO_HEAP, "standard output", strerror(errno))
+                     : judge(request->path, &all);
     }
-    if (inspection.blocks == NULL) {
-        return complain(STATUS_NO_HEAP, request->path, "not enough memory");
-    }
-    show(request, &inspection);
-    const bool is_sound = inspection.is_sound;
-    const char* fault = inspection.fault;
-    inspect_release(&inspection);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        return complain(STATUS_NO_HEAP, "standard output", strerror(errno));
-    }
-    return is_sound ? STATUS_SOUND : complain(STATUS_BROKEN, request->path, fault);
+    release(&all);
+    return status;
 }
 
 int main(int argc, char** argv)
 {
-    struct request request = {NULL, NULL, 't', 0, 0};
+    struct request request = {NULL, NULL, 't', 0, 0, false};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'H' || option == 'V') {
             (void)fputs(option == 'H' ? help : "dmheap-inspect " DMHEAP_VERSION "\n", stdout);

@@ -18,6 +18,10 @@
 #define INSPECT_OWNERS     4096U /* as many as headers can tell */
 #define INSPECT_NAME_BYTES 80U   /* for a module's name, or words for one that has none */
 #define INSPECT_BINS       64U   /* of the histogram, one a power of two */
+#define INSPECT_DEAD       64U   /* of modules that are gone, so many are shown */
+#define INSPECT_REASONS    4U    /* to refuse a request, in the order of enum dmheap_reason */
+
+#define INSPECT_ANY UINT64_MAX /* bytes without a limit, or more than can be told */
 
 enum inspect_kind {
     INSPECT_FREE,
@@ -34,7 +38,27 @@ struct inspect_block {
     uint64_t size;    /* the header included */
     enum inspect_kind kind;
     unsigned owner;
+    uint32_t number; /* how many allocations there were until it came; 0: nobody counted */
     bool is_damaged; /* live, but its size is a guess */
+};
+
+/* What an owner held, might hold and was refused, in a heap that keeps accounts. */
+struct inspect_account {
+    uint64_t bytes;
+    uint64_t blocks;
+    uint64_t peak;
+    uint64_t limit;
+    uint64_t reserve;
+    uint64_t allocations;
+    uint64_t failures;
+    uint64_t largest_failure;
+    unsigned last_reason;
+};
+
+/* A module that is gone. */
+struct inspect_dead {
+    char name[INSPECT_NAME_BYTES];
+    struct inspect_account account;
 };
 
 /* Those who own memory, by their number in a header. */
@@ -45,6 +69,7 @@ struct inspect_owner {
     uint64_t bytes;
     uint64_t blocks;
     uint64_t largest;
+    struct inspect_account account;
 };
 
 struct inspect_beside {
@@ -59,6 +84,9 @@ struct inspection {
     uint64_t place; /* of the context in the image */
     unsigned header_bytes;
     bool is_big_endian;
+    bool has_accounts;
+    bool has_numbers;
+    bool has_canaries;
     uint64_t alignment;
     uint64_t size; /* of all blocks */
     uint64_t first;
@@ -81,10 +109,25 @@ struct inspection {
     uint64_t largest_free;
     uint64_t live_sizes[INSPECT_BINS]; /* blocks of 2^n to 2^(n + 1) - 1 bytes */
     uint64_t free_sizes[INSPECT_BINS];
+    /* with accounts */
+    uint64_t min_free;
+    uint64_t reserved;
+    uint64_t failures[INSPECT_REASONS];
+    struct inspect_dead dead[INSPECT_DEAD]; /* the last that went is the first */
+    unsigned dead_count;
 };
 
-/* Read the first heap from byte `from` on. False: there is none. NULL of blocks: out of memory. */
-bool inspect_image(const unsigned char* bytes, size_t size, size_t from, uint64_t address,
+/* All heaps of an image, in their order. */
+struct inspections {
+    struct inspection** heap;
+    size_t count;
+};
+
+/*
+ * Read the first heap from byte *from on, which becomes where to look for another. False: there is
+ * none. NULL of blocks: out of memory.
+ */
+bool inspect_image(const unsigned char* bytes, size_t size, size_t* from, uint64_t address,
                    struct inspection* inspection);
 void inspect_release(struct inspection* inspection);
 
@@ -98,12 +141,18 @@ uint64_t inspect_scattered(const struct inspection* inspection);
 bool inspect_is_listed(const struct inspection* inspection, const struct inspect_block* block,
                        const char* module_name);
 
+/* Is an account of that owner kept? */
+bool inspect_has_account(const struct inspection* inspection, unsigned owner);
+
+/* The reason of an account's last failure, in a word; empty: nothing was refused. */
+const char* inspect_reason(const struct inspect_account* account);
+
 /* Owners that have blocks or a record, most bytes first: how many, up to INSPECT_OWNERS. */
 unsigned inspect_sort_owners(const struct inspection* inspection, unsigned sorted[INSPECT_OWNERS]);
 
-void show_text(FILE* out, const struct inspection* inspection, const char* module_name);
-void show_json(FILE* out, const struct inspection* inspection, const char* module_name);
-void show_svg(FILE* out, const struct inspection* inspection);
-void show_html(FILE* out, const struct inspection* inspection, const char* module_name);
+void show_text(FILE* out, const struct inspections* all, const char* module_name);
+void show_json(FILE* out, const struct inspections* all, const char* module_name);
+void show_svg(FILE* out, const struct inspections* all);
+void show_html(FILE* out, const struct inspections* all, const char* module_name);
 
 #endif

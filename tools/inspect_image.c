@@ -10,33 +10,116 @@
 #error "Build it with DMHEAP_HEADER_BYTES=8: only so it reads all formats."
 #endif
 
-/* Two heaps that begin at one place are of two formats that fit: the sound one is meant. */
-static bool is_better(const struct check* check, size_t start, const struct check* best,
-                      size_t best_start)
-{
-    return start < best_start || (start == best_start && best->fault != DMHEAP_FAULT_NONE &&
-                                  check->fault == DMHEAP_FAULT_NONE);
-}
+DMHEAP_STATIC_ASSERT(INSPECT_REASONS == CTX_REASONS, reasons_are_as_many);
 
-/* The first heap of any format with so many fields that agree, checked. */
-static bool find_heap(const unsigned char* bytes, size_t size, size_t from, uint64_t address,
-                      unsigned least, struct check* best, size_t* best_start)
+/* ---- finding heaps ---------------------------------------------------------------- */
+
+/* Has any block its canary? Then there are some, for they would not come about by chance. */
+static bool has_canaries(const struct image* image)
 {
-    *best_start = SIZE_MAX;
-    for (unsigned number = 0; number < IMAGE_FORMATS; number++) {
-        struct check check;
-        size_t start = from;
-        memset(&check, 0, sizeof(check));
-        if (check_find(bytes, size, &start, image_format_of(number), address, least,
-                       &check.image)) {
-            (void)check_image(&check);
-            if (is_better(&check, start, best, *best_start)) {
-                *best = check;
-                *best_start = start;
-            }
+    const image_word limit = image_index(image, image->plan[IMAGE_TOP]);
+    for (image_word index = image_next_live(image, 0, limit); index < limit;
+         index = image_next_live(image, index + 1, limit)) {
+        const struct image_block block = image_block(image, image_offset(image, index));
+        if (image_is_size(image, &block) && image_is_sealed(image, &block)) {
+            return true;
         }
     }
-    return *best_start != SIZE_MAX;
+    return false;
+}
+
+/*
+ * How well a format fits what begins somewhere: by its context's fields, by its canaries - of
+ * canaries and numbers the context tells only how many there are -, and by the check.
+ */
+static unsigned fitness(const struct check* check, unsigned agreeing)
+{
+    const struct image* image = &check->image;
+    const unsigned canaries = !image->format.has_canaries ? 1U : has_canaries(image) ? 2U : 0U;
+    return agreeing * 6 + canaries * 2 + (check->fault == DMHEAP_FAULT_NONE);
+}
+
+/* Check the heap that begins at byte `start`, of the best format of a shape. 0: none begins there. */
+static unsigned check_shape(const unsigned char* bytes, size_t size, size_t start, unsigned shape,
+                            uint64_t address, struct check* best)
+{
+    unsigned most = 0;
+    for (unsigned number = shape; number < IMAGE_FORMATS; number += IMAGE_SHAPES) {
+        struct check check;
+        memset(&check, 0, sizeof(check));
+        check.image = check_image_at(bytes, size, start, image_format_of(number), address);
+        const unsigned agreeing = check_try(&check.image, IMAGE_ENOUGH);
+        if (agreeing == 0) {
+            continue;
+        }
+        (void)check_image(&check);
+        const unsigned fits = fitness(&check, agreeing);
+        if (fits > most) {
+            most = fits;
+            *best = check;
+        }
+    }
+    return most;
+}
+
+/* Find the first heap from byte *start on, of any format, and check it. */
+static bool find_heap(const unsigned char* bytes, size_t size, size_t* start, uint64_t address,
+                      struct check* best)
+{
+    for (*start = check_place(*start, address); *start < size; *start += CHECK_STEP) {
+        unsigned most = 0;
+        for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
+            struct check check;
+            const struct image image =
+                check_image_at(bytes, size, *start, image_format_of(shape), address);
+            const unsigned fits = image_may_begin(&image, IMAGE_ENOUGH)
+                                      ? check_shape(bytes, size, *start, shape, address, &check)
+                                      : 0;
+            if (fits > most) {
+                most = fits;
+                *best = check;
+            }
+        }
+        if (most != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- accounts --------------------------------------------------------------------- */
+
+/* A number of bytes, of which the largest that a word can tell stands for more than any. */
+static uint64_t read_bytes(const struct image* image, image_word holding, enum image_holding field)
+{
+    const uint64_t bytes = image_holding(image, holding, field);
+    return bytes == (image->format.word == 4 ? UINT32_MAX : UINT64_MAX) ? INSPECT_ANY : bytes;
+}
+
+static struct inspect_account read_account(const struct image* image, image_word holding)
+{
+    const struct inspect_account account = {
+        image_holding(image, holding, IMAGE_BYTES),
+        image_holding(image, holding, IMAGE_BLOCKS),
+        image_holding(image, holding, IMAGE_PEAK),
+        read_bytes(image, holding, IMAGE_LIMIT),
+        image_holding(image, holding, IMAGE_RESERVE),
+        image_holding(image, holding, IMAGE_ALLOCATIONS),
+        image_holding(image, holding, IMAGE_FAILURES),
+        read_bytes(image, holding, IMAGE_LARGEST_FAILURE),
+        (unsigned)(image_holding(image, holding, IMAGE_LAST_FAILURE) % INSPECT_REASONS),
+    };
+    return account;
+}
+
+static void read_totals(const struct image* image, struct inspection* inspection)
+{
+    const uint64_t peak = image_total(image, IMAGE_USED_PEAK);
+    inspection->min_free = peak < inspection->size ? inspection->size - peak : 0;
+    inspection->reserved = image_total(image, IMAGE_UNMET);
+    for (unsigned i = 0; i < INSPECT_REASONS; i++) {
+        inspection->failures[i] = image_total(image, IMAGE_REFUSED + i);
+    }
 }
 
 /* ---- owners ----------------------------------------------------------------------- */
@@ -51,6 +134,28 @@ static void copy_printable(char name[INSPECT_NAME_BYTES], const char* text)
     name[length] = '\0';
 }
 
+/* The last of them first; as many as can be told, if the ring was written over. */
+static void read_dead(const struct image* image, struct inspection* inspection)
+{
+    const unsigned word = image->format.word;
+    const image_word ring = image_total(image, IMAGE_DEAD);
+    if (!image_is_own(image, ring, IMAGE_DEAD_ENTRY(word) + IMAGE_DEAD_BYTES(word))) {
+        return;
+    }
+    const image_word room = image_dead_room(image, ring);
+    const image_word next = image_read(image, ring + IMAGE_DEAD_NEXT(word), 4);
+    const image_word count = image_read_word(image, ring);
+    for (image_word i = 0; i < count && i < room && i < INSPECT_DEAD; i++) {
+        const image_word number = (next % room + room - 1 - i) % room;
+        const image_word entry = image_dead_entry(image, ring, number);
+        struct inspect_dead* dead = &inspection->dead[inspection->dead_count++];
+        char text[DMHEAP_NAME_BYTES];
+        (void)image_read_text(image, entry + IMAGE_DEAD_NAME(word), DMHEAP_NAME_BYTES, text);
+        copy_printable(dead->name, text);
+        dead->account = read_account(image, entry);
+    }
+}
+
 static void read_owners(const struct image* image, struct inspection* inspection)
 {
     struct inspect_owner* owners = inspection->owners;
@@ -60,6 +165,9 @@ static void read_owners(const struct image* image, struct inspection* inspection
         copy_printable(owners[id].name, text);
         owners[id].is_module = image_record_of(image, id) != 0;
         owners[id].is_gone = text[0] == '\0';
+        if (owners[id].is_module && image->format.has_accounts) {
+            owners[id].account = read_account(image, image_holding_of(image, id));
+        }
         if (owners[id].is_gone) {
             (void)snprintf(owners[id].name, INSPECT_NAME_BYTES, "(%s, id %u)",
                            owners[id].is_module ? "unregistered" : "unknown module", id);
@@ -68,6 +176,11 @@ static void read_owners(const struct image* image, struct inspection* inspection
     (void)snprintf(owners[OWNER_FREE].name, INSPECT_NAME_BYTES, "(free)");
     (void)snprintf(owners[OWNER_HEAP].name, INSPECT_NAME_BYTES, "(the heap's own)");
     (void)snprintf(owners[OWNER_NOBODY].name, INSPECT_NAME_BYTES, "(nobody)");
+    if (image->format.has_accounts) {
+        owners[OWNER_NOBODY].account = read_account(image, image_holding_of(image, OWNER_NOBODY));
+        read_totals(image, inspection);
+        read_dead(image, inspection);
+    }
 }
 
 /* ---- blocks ----------------------------------------------------------------------- */
@@ -131,7 +244,7 @@ static bool add_block(struct inspection* inspection, const struct inspect_block*
 static struct inspect_block read_block(const struct image* image, image_word offset,
                                        image_word limit)
 {
-    struct inspect_block read = {0, offset, 0, INSPECT_LOST, OWNER_FREE, false};
+    struct inspect_block read = {0, offset, 0, INSPECT_LOST, OWNER_FREE, 0, false};
     const struct image_block block = image_block(image, offset);
     const image_word index = image_index(image, offset);
     const image_word top = image_index(image, image->plan[IMAGE_TOP]);
@@ -145,6 +258,7 @@ static struct inspect_block read_block(const struct image* image, image_word off
         read.is_damaged =
             !image_is_size(image, &block) || block.size > most || block.owner == OWNER_FREE;
         read.size = read.is_damaged ? most : block.size;
+        read.number = read.is_damaged ? 0 : image_number(image, &block);
     } else if (image_is_free(image, &block) && block.size <= most) {
         read.kind = INSPECT_FREE;
         read.size = block.size;
@@ -173,11 +287,13 @@ static bool read_blocks(const struct image* image, struct inspection* inspection
                                        top - offset,
                                        INSPECT_LOST,
                                        0,
+                                       0,
                                        false};
     const struct inspect_block rest = {inspection->base + top + image->format.word,
                                        top - first,
                                        end - top,
                                        INSPECT_UNTOUCHED,
+                                       0,
                                        0,
                                        false};
     return (offset >= top || add_block(inspection, &lost)) &&
@@ -217,22 +333,32 @@ static void read_check(const struct check* check, struct inspection* inspection)
     }
 }
 
-bool inspect_image(const unsigned char* bytes, size_t size, size_t from, uint64_t address,
+/* Behind a heap that is sound; of another one nobody knows where it ends, so behind its context. */
+static size_t look_on_at(const struct check* check, size_t start)
+{
+    const struct image* image = &check->image;
+    const bool is_sound = check->fault == DMHEAP_FAULT_NONE;
+    return start + (size_t)(is_sound ? image->plan[IMAGE_END] : image_bins(&image->format));
+}
+
+bool inspect_image(const unsigned char* bytes, size_t size, size_t* from, uint64_t address,
                    struct inspection* inspection)
 {
     struct check check;
-    size_t start;
+    size_t start = *from;
     memset(inspection, 0, sizeof(*inspection));
-    memset(&check, 0, sizeof(check));
-    if (!find_heap(bytes, size, from, address, IMAGE_PLANNED, &check, &start) &&
-        !find_heap(bytes, size, from, address, IMAGE_ENOUGH, &check, &start)) {
+    if (!find_heap(bytes, size, &start, address, &check)) {
         return false;
     }
     const struct image* image = &check.image;
+    *from = look_on_at(&check, start);
     inspection->place = start;
     inspection->base = address + start;
     inspection->header_bytes = image->format.word;
     inspection->is_big_endian = image->format.is_big_endian;
+    inspection->has_accounts = image->format.has_accounts;
+    inspection->has_numbers = image->format.has_numbers;
+    inspection->has_canaries = image->format.has_canaries;
     inspection->alignment = image->plan[IMAGE_ALIGNMENT];
     inspection->first = image->plan[IMAGE_FIRST];
     inspection->size = image->plan[IMAGE_END] - image->plan[IMAGE_FIRST];
@@ -274,12 +400,24 @@ bool inspect_is_listed(const struct inspection* inspection, const struct inspect
                                : block->owner >= OWNER_MODULES && owner->is_gone;
 }
 
+bool inspect_has_account(const struct inspection* inspection, unsigned owner)
+{
+    return inspection->has_accounts &&
+           (owner == OWNER_NOBODY || inspection->owners[owner].is_module);
+}
+
+const char* inspect_reason(const struct inspect_account* account)
+{
+    static const char* const reasons[INSPECT_REASONS] = {"memory", "pieces", "limit", "reserve"};
+    return account->failures != 0 ? reasons[account->last_reason] : "";
+}
+
 unsigned inspect_sort_owners(const struct inspection* inspection, unsigned sorted[INSPECT_OWNERS])
 {
     const struct inspect_owner* owners = inspection->owners;
     unsigned count = 0;
     for (unsigned id = 0; id < INSPECT_OWNERS; id++) {
-        if (owners[id].blocks != 0 || owners[id].is_module) {
+        if (owners[id].blocks != 0 || owners[id].is_module || owners[id].account.failures != 0) {
             unsigned place = count++;
             for (; place != 0 && owners[sorted[place - 1]].bytes < owners[id].bytes; place--) {
                 sorted[place] = sorted[place - 1];

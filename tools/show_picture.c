@@ -71,8 +71,12 @@ static void show_block(FILE* out, const struct inspection* inspection,
     show_colour(out, place, block->kind);
     (void)fputs("\"><title>", out);
     show_escaped(out, name_of(inspection, block));
-    (void)fprintf(out, ": %" PRIu64 " bytes at 0x%" PRIx64 "%s</title>", block->size,
-                  block->address, block->is_damaged ? ", size damaged" : "");
+    (void)fprintf(out, ": %" PRIu64 " bytes at 0x%" PRIx64 "%s", block->size, block->address,
+                  block->is_damaged ? ", size damaged" : "");
+    if (block->number != 0) {
+        (void)fprintf(out, ", number %" PRIu32, block->number);
+    }
+    (void)fputs("</title>", out);
     const uint64_t end = block->start + block->size;
     for (uint64_t at = block->start; at < end;) {
         const uint64_t row = at / row_bytes;
@@ -90,7 +94,7 @@ static void show_block(FILE* out, const struct inspection* inspection,
 static void show_legend(FILE* out, const struct inspection* inspection, const unsigned* sorted,
                         unsigned count, unsigned top)
 {
-    for (unsigned i = 0; i < count && i < LEGEND; i++) {
+    for (unsigned i = 0; i < count; i++) {
         const struct inspect_owner* owner = &inspection->owners[sorted[i]];
         const unsigned x = LABEL + i % 2 * (WIDTH / 2);
         const unsigned y = top + i / 2 * 18;
@@ -121,55 +125,117 @@ static void show_head(FILE* out, const struct inspection* inspection)
     (void)fputs("</text>\n", out);
 }
 
-void show_svg(FILE* out, const struct inspection* inspection)
+/* The measures of one heap's picture. */
+struct picture {
+    unsigned owners; /* in the legend */
+    uint64_t row_bytes;
+    unsigned rows;
+    unsigned legend; /* where it begins */
+    unsigned height;
+};
+
+static struct picture measure(const struct inspection* inspection, unsigned count)
+{
+    const uint64_t least = (inspection->size + ROWS - 1) / ROWS;
+    struct picture picture;
+    picture.owners = count < LEGEND ? count : LEGEND;
+    picture.row_bytes = (least + 63) / 64 * 64;
+    picture.rows = (unsigned)((inspection->size + picture.row_bytes - 1) / picture.row_bytes);
+    picture.legend = TOP + picture.rows * ROW_HEIGHT + MARGIN;
+    picture.height = picture.legend + (picture.owners + 1) / 2 * 18 + MARGIN;
+    return picture;
+}
+
+/* One heap, that far down. How high it is. */
+static unsigned show_heap(FILE* out, const struct inspection* inspection, unsigned top)
 {
     unsigned sorted[INSPECT_OWNERS];
     unsigned places[INSPECT_OWNERS] = {0};
     const unsigned count = inspect_sort_owners(inspection, sorted);
-    const uint64_t least = (inspection->size + ROWS - 1) / ROWS;
-    const uint64_t row_bytes = (least + 63) / 64 * 64;
-    const unsigned rows = (unsigned)((inspection->size + row_bytes - 1) / row_bytes);
-    const unsigned legend = TOP + rows * ROW_HEIGHT + MARGIN;
-    const unsigned lines = ((count < LEGEND ? count : LEGEND) + 1) / 2;
+    const struct picture picture = measure(inspection, count);
     for (unsigned i = 0; i < count; i++) {
         places[sorted[i]] = i;
+    }
+    (void)fprintf(out, "<g transform=\"translate(0,%u)\">\n", top);
+    show_head(out, inspection);
+    for (unsigned row = 0; row < picture.rows; row++) {
+        (void)fprintf(out,
+                      "<text x=\"%u\" y=\"%u\" font-family=\"monospace\">0x%08" PRIx64 "</text>\n",
+                      MARGIN, TOP + row * ROW_HEIGHT + ROW_HEIGHT - 3,
+                      inspection->base + inspection->first + row * picture.row_bytes);
+    }
+    for (size_t i = 0; i < inspection->block_count; i++) {
+        const struct inspect_block* block = &inspection->blocks[i];
+        show_block(out, inspection, block, places[block->owner], picture.row_bytes);
+    }
+    show_legend(out, inspection, sorted, picture.owners, picture.legend);
+    (void)fputs("</g>\n", out);
+    return picture.height;
+}
+
+void show_svg(FILE* out, const struct inspections* all)
+{
+    unsigned height = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        unsigned sorted[INSPECT_OWNERS];
+        height += measure(all->heap[i], inspect_sort_owners(all->heap[i], sorted)).height;
     }
     (void)fprintf(out,
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
                   "font-family=\"sans-serif\" font-size=\"12\">\n"
                   "<rect width=\"100%%\" height=\"100%%\" fill=\"#d8d8d8\"/>\n",
-                  LABEL + WIDTH + MARGIN, legend + lines * 18 + MARGIN);
-    show_head(out, inspection);
-    for (unsigned row = 0; row < rows; row++) {
-        (void)fprintf(out,
-                      "<text x=\"%u\" y=\"%u\" font-family=\"monospace\">0x%08" PRIx64 "</text>\n",
-                      MARGIN, TOP + row * ROW_HEIGHT + ROW_HEIGHT - 3,
-                      inspection->base + inspection->first + row * row_bytes);
+                  LABEL + WIDTH + MARGIN, height);
+    unsigned top = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        top += show_heap(out, all->heap[i], top);
     }
-    for (size_t i = 0; i < inspection->block_count; i++) {
-        const struct inspect_block* block = &inspection->blocks[i];
-        show_block(out, inspection, block, places[block->owner], row_bytes);
-    }
-    show_legend(out, inspection, sorted, count, legend);
     (void)fputs("</svg>\n", out);
 }
 
 /* ---- the page --------------------------------------------------------------------- */
 
+static void show_cell(FILE* out, uint64_t value)
+{
+    if (value == INSPECT_ANY) {
+        (void)fputs("<td>-</td>", out);
+    } else {
+        (void)fprintf(out, "<td>%" PRIu64 "</td>", value);
+    }
+}
+
+static void show_account_cells(FILE* out, const struct inspect_account* account)
+{
+    show_cell(out, account->peak);
+    show_cell(out, account->limit);
+    show_cell(out, account->reserve);
+    show_cell(out, account->allocations);
+    show_cell(out, account->failures);
+    (void)fprintf(out, "<td>%s</td>", inspect_reason(account));
+}
+
 static void show_owner_rows(FILE* out, const struct inspection* inspection)
 {
     unsigned sorted[INSPECT_OWNERS];
     const unsigned count = inspect_sort_owners(inspection, sorted);
-    (void)fputs("<h2>Modules</h2>\n<table><tr><th>name</th><th>bytes</th><th>blocks</th>"
-                "<th>largest</th></tr>\n",
-                out);
+    (void)fprintf(out,
+                  "<h2>Modules</h2>\n<table><tr><th>name</th><th>bytes</th><th>blocks</th>"
+                  "<th>largest</th>%s</tr>\n",
+                  inspection->has_accounts
+                      ? "<th>peak</th><th>limit</th><th>reserve</th><th>blocks ever</th>"
+                        "<th>refused</th><th>last for</th>"
+                      : "");
     for (unsigned i = 0; i < count; i++) {
         const struct inspect_owner* owner = &inspection->owners[sorted[i]];
         (void)fputs("<tr><td>", out);
         show_escaped(out, owner->name);
-        (void)fprintf(out,
-                      "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td></tr>\n",
-                      owner->bytes, owner->blocks, owner->largest);
+        (void)fputs("</td>", out);
+        show_cell(out, owner->bytes);
+        show_cell(out, owner->blocks);
+        show_cell(out, owner->largest);
+        if (inspect_has_account(inspection, sorted[i])) {
+            show_account_cells(out, &owner->account);
+        }
+        (void)fputs("</tr>\n", out);
     }
     (void)fputs("</table>\n", out);
 }
@@ -192,7 +258,7 @@ static void show_listed_rows(FILE* out, const struct inspection* inspection,
     (void)fputs("</table>\n", out);
 }
 
-void show_html(FILE* out, const struct inspection* inspection, const char* module_name)
+void show_html(FILE* out, const struct inspections* all, const char* module_name)
 {
     (void)fputs("<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\"><head>"
                 "<meta charset=\"utf-8\"/><title>dmheap</title>\n"
@@ -200,8 +266,11 @@ void show_html(FILE* out, const struct inspection* inspection, const char* modul
                 "text-align: right; } td:first-child, th:first-child { text-align: left; }"
                 "</style></head><body>\n",
                 out);
-    show_svg(out, inspection);
-    show_owner_rows(out, inspection);
-    show_listed_rows(out, inspection, module_name);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct inspections one = {&all->heap[i], 1};
+        show_svg(out, &one);
+        show_owner_rows(out, all->heap[i]);
+        show_listed_rows(out, all->heap[i], module_name);
+    }
     (void)fputs("</body></html>\n", out);
 }

@@ -82,6 +82,59 @@ static void show_owners(FILE* out, const struct inspection* inspection, const un
     }
 }
 
+/* ---- accounts --------------------------------------------------------------------- */
+
+/* A number of bytes, or a dash for any. */
+static void show_bytes(FILE* out, uint64_t bytes)
+{
+    if (bytes == INSPECT_ANY) {
+        (void)fprintf(out, " %10s", "-");
+    } else {
+        (void)fprintf(out, " %10" PRIu64, bytes);
+    }
+}
+
+static void show_account(FILE* out, char letter, const struct inspect_account* account,
+                         const char* name)
+{
+    (void)fprintf(out, "  %c", letter);
+    show_bytes(out, account->peak);
+    show_bytes(out, account->limit);
+    show_bytes(out, account->reserve);
+    show_bytes(out, account->allocations);
+    (void)fprintf(out, " %8" PRIu64, account->failures);
+    show_bytes(out, account->largest_failure);
+    (void)fprintf(out, "  %-8s  %s\n", inspect_reason(account), name);
+}
+
+static void show_accounts(FILE* out, const struct inspection* inspection, const unsigned* sorted,
+                          unsigned count)
+{
+    static const char columns[] =
+        "          peak      limit    reserve    blocks  refused    largest  last for  name\n";
+    const uint64_t* failures = inspection->failures;
+    (void)fprintf(out, "\nAccounts\n");
+    (void)fprintf(out, "  least free %10" PRIu64 " bytes\n  reserved   %10" PRIu64 " bytes\n",
+                  inspection->min_free, inspection->reserved);
+    (void)fprintf(out,
+                  "  refused    %10" PRIu64 " for want of memory, %" PRIu64 " in pieces, %" PRIu64
+                  " for limits, %" PRIu64 " for reserves\n",
+                  failures[0], failures[1], failures[2], failures[3]);
+    (void)fputs(columns, out);
+    for (unsigned i = 0; i < count; i++) {
+        const struct inspect_owner* owner = &inspection->owners[sorted[i]];
+        if (inspect_has_account(inspection, sorted[i])) {
+            show_account(out, letter_of(i), &owner->account, owner->name);
+        }
+    }
+    for (unsigned i = 0; i < inspection->dead_count; i++) {
+        if (i == 0) {
+            (void)fprintf(out, "\nModules that are gone, the last one first\n%s", columns);
+        }
+        show_account(out, ' ', &inspection->dead[i].account, inspection->dead[i].name);
+    }
+}
+
 /* ---- the map ---------------------------------------------------------------------- */
 
 static char sign_of(const struct inspect_block* block, const char* letters)
@@ -171,8 +224,12 @@ static void show_listed(FILE* out, const struct inspection* inspection, const ch
     for (size_t i = 0; i < inspection->block_count; i++) {
         const struct inspect_block* block = &inspection->blocks[i];
         if (inspect_is_listed(inspection, block, module_name)) {
-            (void)fprintf(out, "  0x%" PRIx64 "  %10" PRIu64 " bytes  %s%s\n", block->address,
-                          block->size, inspection->owners[block->owner].name,
+            (void)fprintf(out, "  0x%" PRIx64 "  %10" PRIu64 " bytes  ", block->address,
+                          block->size);
+            if (inspection->has_numbers) {
+                (void)fprintf(out, "number %-8" PRIu32 "  ", block->number);
+            }
+            (void)fprintf(out, "%s%s\n", inspection->owners[block->owner].name,
                           block->is_damaged ? ", its size is damaged" : "");
             blocks++;
         }
@@ -182,7 +239,7 @@ static void show_listed(FILE* out, const struct inspection* inspection, const ch
     }
 }
 
-void show_text(FILE* out, const struct inspection* inspection, const char* module_name)
+static void show_heap(FILE* out, const struct inspection* inspection, const char* module_name)
 {
     unsigned sorted[INSPECT_OWNERS];
     char letters[INSPECT_OWNERS];
@@ -196,10 +253,29 @@ void show_text(FILE* out, const struct inspection* inspection, const char* modul
                   " of the image: %u-byte headers, %s endian, alignment %" PRIu64 "\n",
                   inspection->base, inspection->place, inspection->header_bytes,
                   inspection->is_big_endian ? "big" : "little", inspection->alignment);
+    if (inspection->has_accounts || inspection->has_numbers || inspection->has_canaries) {
+        (void)fprintf(out, "Built with:%s%s%s\n", inspection->has_accounts ? " accounts" : "",
+                      inspection->has_numbers ? " numbers" : "",
+                      inspection->has_canaries ? " canaries" : "");
+    }
     show_check(out, inspection);
     show_summary(out, inspection);
     show_owners(out, inspection, sorted, count);
+    if (inspection->has_accounts) {
+        show_accounts(out, inspection, sorted, count);
+    }
     show_map(out, inspection, letters);
     show_sizes(out, inspection);
     show_listed(out, inspection, module_name);
+}
+
+void show_text(FILE* out, const struct inspections* all, const char* module_name)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->count > 1) {
+            (void)fprintf(out, "%s==== %zu of %zu heaps ====\n", i == 0 ? "" : "\n", i + 1,
+                          all->count);
+        }
+        show_heap(out, all->heap[i], module_name);
+    }
 }
