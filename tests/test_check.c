@@ -615,6 +615,14 @@ static const void* account_bytes(void)
     return &account_of("middle")->bytes;
 }
 
+/* A block that moves does not hide it. */
+static const void* account_bytes_without_a_block(void)
+{
+    block_set_owner(block_of(at.back), OWNER_HEAP);
+    account_of("front")->bytes += GRANULE;
+    return &account_of("front")->bytes;
+}
+
 static const void* account_blocks(void)
 {
     account_of("middle")->blocks++;
@@ -703,9 +711,14 @@ static const void* dead_in_a_record(void)
     return &ctx_totals(test_heap.ctx)->dead;
 }
 
+/* One that is large enough for a ring. */
 static const void* dead_in_a_group(void)
 {
-    ctx_totals(test_heap.ctx)->dead = test_heap.ctx->group[0];
+    for (unsigned i = 0; test_heap.ctx->group[1] == 0; i++) {
+        assert_true(dmheap_register_module(numbered_name(i)));
+    }
+    test_port_forget_lines();
+    ctx_totals(test_heap.ctx)->dead = test_heap.ctx->group[1];
     return &ctx_totals(test_heap.ctx)->dead;
 }
 
@@ -755,6 +768,7 @@ static const void* dead_figure(void)
 
 static const struct damage account_damages[] = {
     DAMAGE(account_bytes, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_bytes_without_a_block, ACCOUNT, ELSEWHERE),
     DAMAGE(account_blocks, ACCOUNT, ELSEWHERE),
     DAMAGE(account_of_nobody, ACCOUNT, ELSEWHERE),
     DAMAGE(account_of_another, ACCOUNT, ELSEWHERE),
