@@ -150,20 +150,6 @@ static inline const char* check_record(const struct dmheap_ctx* ctx, dmheap_word
     return NULL;
 }
 
-/*
- * Ids of a group up to the first one that was never given. What stands in the slots behind may be
- * anything, and might lead to a block that looks like a record.
- */
-static inline dmheap_word check_given_end(const struct dmheap_ctx* ctx, unsigned number)
-{
-    const struct record_group* group = record_group(ctx, number);
-    dmheap_word given = 0;
-    while (group != NULL && given < record_group_size(number) && group->slot[given] != 0) {
-        given++;
-    }
-    return record_group_first(number) + given;
-}
-
 /* One group: its memory, its free slots, and each record in it; *modules are counted on. */
 static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned number,
                                       size_t* modules, size_t* named, size_t* module_blocks)
@@ -171,12 +157,12 @@ static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned num
     const dmheap_word size = record_group_size(number);
     CHECK(check_is_own(ctx, ctx->group[number], record_group_bytes(number)));
     const struct record_group* group = record_group(ctx, number);
-    const dmheap_word end = check_given_end(ctx, number);
+    CHECK(group->given <= size);
     size_t free_slots = 0;
-    for (dmheap_word i = 0; i < size; i++) {
+    for (dmheap_word i = 0; i < group->given; i++) {
         const dmheap_word id = record_group_first(number) + i;
-        const struct record* record = id < end ? record_of(ctx, id) : NULL;
-        CHECK(id >= end || (record == NULL) == record_slot_is_free(group->slot[i]));
+        const struct record* record = record_of(ctx, id);
+        CHECK((record == NULL) == record_slot_is_free(group->slot[i]));
         if (record != NULL) {
             const char* fault = check_record(ctx, id, record, named, module_blocks);
             if (fault != NULL) {
@@ -185,15 +171,15 @@ static inline const char* check_group(const struct dmheap_ctx* ctx, unsigned num
         }
         free_slots += record == NULL;
     }
-    const size_t used = (size_t)size - free_slots;
+    const size_t used = (size_t)group->given - free_slots;
     CHECK(group->used == used && used != 0);
     *modules += used;
     dmheap_word spare = group->spare;
-    for (; spare < size && group->slot[spare] != 0; free_slots--) {
+    for (; spare < group->given; free_slots--) {
         CHECK(free_slots != 0 && record_slot_is_free(group->slot[spare]));
-        spare = record_next_of_slot(group->slot[spare], spare);
+        spare = record_next_of_slot(group->slot[spare]);
     }
-    CHECK(size - spare == free_slots);
+    CHECK(spare == group->given && free_slots == 0);
     return NULL;
 }
 
@@ -239,7 +225,7 @@ static inline const char* check_holdings(struct dmheap_ctx* ctx, const struct he
     dmheap_word unmet = 0;
     const char* fault = check_holding(ctx, &totals->nobody, OWNER_NOBODY, &unmet);
     for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        const dmheap_word end = check_given_end(ctx, number);
+        const dmheap_word end = record_group_first(number + 1);
         for (dmheap_word id = record_group_first(number); fault == NULL && id < end; id++) {
             struct record* record = record_of(ctx, id);
             if (record != NULL) {

@@ -363,7 +363,7 @@ static inline void heap_forget_failures(struct dmheap_ctx* ctx)
     memset(totals->failures, 0, sizeof(totals->failures));
     forget_failures(&totals->nobody);
     for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        const dmheap_word end = check_given_end(ctx, number);
+        const dmheap_word end = record_group_first(number + 1);
         for (dmheap_word id = record_group_first(number); id < end; id++) {
             struct record* record = record_of(ctx, id);
             if (record != NULL) {
