@@ -430,6 +430,101 @@ typedef bool (*dmheap_module_visitor)(const struct dmheap_module_info* info, voi
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk_modules,
                  (struct dmheap_ctx* ctx, dmheap_module_visitor visitor, void* context));
 
+/* ---- proof ---------------------------------------------------------------------- */
+
+/** What a check finds wrong. */
+enum dmheap_fault {
+    DMHEAP_FAULT_NONE,       /* nothing */
+    DMHEAP_FAULT_NO_HEAP,    /* there is no heap, or the image has none */
+    DMHEAP_FAULT_TRUNCATED,  /* the image ends before the heap does */
+    DMHEAP_FAULT_CONTEXT,    /* a field of the context contradicts the others */
+    DMHEAP_FAULT_UNUSED,     /* memory beside the live map, which nothing uses, was written to */
+    DMHEAP_FAULT_SIZE,       /* a block's size leads to where no block ends */
+    DMHEAP_FAULT_TAGS,       /* a block's header contradicts the memory in front of it */
+    DMHEAP_FAULT_FOOTER,     /* a free block's first and last word differ */
+    DMHEAP_FAULT_UNMERGED,   /* two pieces of free memory lie side by side */
+    DMHEAP_FAULT_MAP,        /* the live map and a header contradict each other */
+    DMHEAP_FAULT_ALIGNMENT,  /* a block is not aligned as it should be, or as its last byte says */
+    DMHEAP_FAULT_OWNER,      /* no module is a block's owner */
+    DMHEAP_FAULT_CLASS,      /* the bits of the size classes contradict their lists */
+    DMHEAP_FAULT_LINK,       /* a link leads to no free block of that class, or does not lead back */
+    DMHEAP_FAULT_UNLISTED,   /* a free block is in no list: one was given up, and logged then */
+    DMHEAP_FAULT_GROUP,      /* a group of modules contradicts itself or its records */
+    DMHEAP_FAULT_RECORD,     /* a module's record has another id, or a name that does not end */
+    DMHEAP_FAULT_NAME,       /* a module is not found by its name, or two have it */
+    DMHEAP_FAULT_REFERENCES, /* a module's references are not its blocks and its name */
+    DMHEAP_FAULT_HINT,       /* a hint leads to no such module */
+    DMHEAP_FAULT_CANARY,     /* a block was written to behind what its client may use */
+    DMHEAP_FAULT_ACCOUNT,    /* an owner's account is not that of its blocks, or none at all */
+    DMHEAP_FAULT_TOTALS,     /* the heap's account is not the sum of its owners', or none at all */
+    DMHEAP_FAULT_DEAD        /* the accounts of modules that are gone are none */
+};
+
+/** A block in or beside which something is wrong. */
+struct dmheap_beside {
+    uintptr_t address; /* of what malloc gave; 0: there is none */
+    enum dmheap_block_kind kind;
+    char module_name[DMHEAP_NAME_BYTES]; /* its owner; empty: nobody, or none that can be told */
+};
+
+/** What a check found: the first thing that is wrong. */
+struct dmheap_finding {
+    enum dmheap_fault fault;
+    const char* text;            /* the fault in words, for a log */
+    uintptr_t address;           /* where it is */
+    size_t offset;               /* bytes from the heap's context to there */
+    struct dmheap_beside block;  /* the block that it is in, live or free */
+    struct dmheap_beside before; /* the nearest live blocks in front of that one, or of the ... */
+    struct dmheap_beside after;  /* ... place, and behind: who may have written over their end */
+    size_t moving;               /* blocks that a call works on without the lock; if sound */
+};
+
+/**
+ * @brief Prove a whole heap: every block, list and module, and that nothing is lost.
+ *
+ * It reads only inside the heap, whatever stands there, and changes nothing. Calls that other
+ * threads have under way are no fault. A block that a realloc moves, a calloc clears or, with
+ * DMHEAP_POISON, a free fills is the heap's own meanwhile: if no such call is under way but `moving`
+ * is not 0, an owner was written over. Accounts and canaries are proven where the library has them.
+ * What cannot be proven: that a block's owner, if it exists, is the one who asked for it
+ * and got it at that alignment, if it has that; content; a name that leads to its record all the
+ * same; a limit, a count of calls, a block's number; and a context that was written over as a whole
+ * by one without contradictions.
+ *
+ * @param ctx     NULL: the first heap that serves by default.
+ * @param finding Gets what is wrong, where, and whose blocks lie beside it; else all zero but for
+ *                `text` and `moving`.
+ * @return true: all is proven. false, and one line of level ERROR, if something is wrong, or if
+ *         there is no such heap.
+ *
+ * Cost: proportional to the heap's size, and its blocks once more for 32 modules each. The lock is
+ * held all the while: this is for a test, an idle hour, or a heap under suspicion. Some 800 bytes
+ * of stack on a 32-bit target.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_check,
+                 (struct dmheap_ctx* ctx, struct dmheap_finding* finding));
+
+/**
+ * @brief dmheap_ctx_check for a copy of a heap, wherever that lies: a dump that was stored before
+ *        a reset, say.
+ *
+ * The image has the heap's context, so it begins where the heap's buffer did or before; the first
+ * heap in it is proven. It has to be of a target with this word size, byte order and build
+ * settings; the program dmheap-inspect reads those of any other. No lock is taken, and no heap is
+ * needed.
+ *
+ * @param image   The copy.
+ * @param size    Bytes of it.
+ * @param address Where its first byte was on the target. 0: unknown; then the addresses of a
+ *                finding are bytes from the image's start, and alignments are proven among each
+ *                other only.
+ * @param finding As for dmheap_ctx_check; addresses are those of the target.
+ * @return As dmheap_ctx_check; nothing is logged. Cost: as that, and proportional to the image.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_check_image,
+                 (const void* image, size_t size, uintptr_t address,
+                  struct dmheap_finding* finding));
+
 /* ---- when a module dies ----------------------------------------------------------- */
 
 /*

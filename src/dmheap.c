@@ -310,4 +310,4 @@ bool Dmod_RenameTag(const char* OldName, const char* NewName)
 
 /* ---- what there is for several heaps ----------------------------------------------- */
 
-#include "dmheap_several.h"
+#include "dmheap_proof.h"

@@ -72,6 +72,7 @@ struct record_group {
     record_id used;     /* ids in use */
     record_id spare;    /* the first free slot; as many as there are slots: none */
     record_id given;    /* slots that were ever in use; those behind hold anything */
+    record_id unused;   /* what padding is on most targets: an image is the same everywhere */
     dmheap_word slot[]; /* one per id; behind them two buckets for three ids */
 };
 

@@ -58,6 +58,8 @@
 #pragma weak dmheap_ctx_get_stats_registration
 #pragma weak dmheap_ctx_get_module_stats_registration
 #pragma weak dmheap_ctx_walk_modules_registration
+#pragma weak dmheap_ctx_check_registration
+#pragma weak dmheap_ctx_check_image_registration
 #pragma weak dmheap_ctx_set_leak_policy_registration
 #pragma weak dmheap_ctx_set_death_hook_registration
 #pragma weak dmheap_ctx_set_failure_hook_registration

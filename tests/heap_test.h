@@ -25,6 +25,7 @@
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wstringop-overread" /* taken for certain where it may be NULL */
 #endif
+#include "dmheap_module.h"
 #include "dmheap_check.h"
 #include "dmheap_walk.h"
 #pragma GCC diagnostic pop
@@ -207,14 +208,38 @@ static inline void heap_open(size_t size, size_t alignment)
     expect_info();
 }
 
-/* Prove the whole heap and that nothing was written outside. */
-static inline struct heap_census heap_verify_at(const char* file, int line)
+/* What a case that took blocks on nobody's account leaves wrong. */
+static inline bool heap_is_uncharged(enum dmheap_fault fault)
 {
-    struct heap_census census;
-    const char* fault = heap_check(test_heap.ctx, &census);
-    if (DMHEAP_ACCOUNTING && fault == NULL && !test_heap.has_uncharged) {
-        fault = check_holdings(test_heap.ctx, &census);
+    return test_heap.has_uncharged &&
+           (fault == DMHEAP_FAULT_ACCOUNT || fault == DMHEAP_FAULT_TOTALS);
+}
+
+/* What is wrong in the heap at `ctx`, which calls may be under way in. */
+static inline enum dmheap_fault heap_fault(const struct dmheap_ctx* ctx,
+                                           struct image_census* census)
+{
+    struct check check;
+    (void)check_heap(&check, ctx);
+    *census = check.census;
+    return heap_is_uncharged(check.fault) ? DMHEAP_FAULT_NONE : check.fault;
+}
+
+/* NULL if the heap at `ctx` is sound and no call is under way; else what is wrong. */
+static inline const char* heap_check(const struct dmheap_ctx* ctx, struct image_census* census)
+{
+    const enum dmheap_fault fault = heap_fault(ctx, census);
+    if (fault != DMHEAP_FAULT_NONE) {
+        return check_text(fault);
     }
+    return census->moving == 0 ? NULL : "a block of the heap's own is neither record nor group";
+}
+
+/* Prove the whole heap and that nothing was written outside. */
+static inline struct image_census heap_verify_at(const char* file, int line)
+{
+    struct image_census census;
+    const char* fault = heap_check(test_heap.ctx, &census);
     if (fault != NULL) {
         print_error("%s\n", fault);
     }
@@ -227,7 +252,7 @@ static inline struct heap_census heap_verify_at(const char* file, int line)
 
 static inline bool heap_is_empty(void)
 {
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     return census.live_blocks == 0 && census.free_blocks == 0 &&
            test_heap.ctx->top == test_heap.ctx->first;
 }
@@ -250,7 +275,7 @@ static inline size_t heap_largest_free(void)
 /* Blocks that clients hold. */
 static inline size_t heap_client_blocks(void)
 {
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     return census.live_blocks - census.own_blocks;
 }
 
@@ -360,15 +385,14 @@ static inline void forget_failures(struct dmheap_holding* holding)
 static inline void heap_forget_failures(struct dmheap_ctx* ctx)
 {
     struct dmheap_totals* totals = ctx_totals(ctx);
+    struct check check;
+    (void)check_heap(&check, ctx); /* it finds which ids were ever given */
     memset(totals->failures, 0, sizeof(totals->failures));
     forget_failures(&totals->nobody);
-    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        const dmheap_word end = record_group_first(number + 1);
-        for (dmheap_word id = record_group_first(number); id < end; id++) {
-            struct record* record = record_of(ctx, id);
-            if (record != NULL) {
-                forget_failures(record_holding(ctx, record));
-            }
+    for (image_word id = OWNER_MODULES; id < RECORD_ID_END; id++) {
+        const image_word record = image_record_of(&check.image, id);
+        if (record != 0) {
+            forget_failures(record_holding(ctx, ctx_at(ctx, (dmheap_word)record)));
         }
     }
 }

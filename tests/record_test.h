@@ -34,7 +34,7 @@ static inline void create_many(unsigned count)
 
 /* What must be as before: how much of everything there is. */
 struct state {
-    struct heap_census census;
+    struct image_census census;
     dmheap_word top;
     unsigned modules;
 };

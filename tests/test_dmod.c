@@ -425,10 +425,10 @@ static void after_every_load_and_unload_the_largest_block_is_what_it_was(void** 
     /* A hole between residents, larger than some images and smaller than others. */
     loader_tidies(&resident[1]);
     unload(&resident[1], "Invalid");
-    const struct heap_census before = heap_verify();
+    const struct image_census before = heap_verify();
     for (unsigned life = 0; life < 300; life++) {
         live_once(life, life % 2 != 0);
-        const struct heap_census after = heap_verify();
+        const struct image_census after = heap_verify();
         assert_int_equal(after.largest_free, before.largest_free);
         assert_int_equal(after.free_bytes, before.free_bytes);
         assert_int_equal(after.free_blocks, before.free_blocks);
@@ -596,7 +596,7 @@ static void merging_dropped_the_blocks_in_between(void** state)
     Dmod_FreeEx(block[3], true);
     Dmod_FreeEx(block[4], true);
     dmheap_concatenate_free_blocks();
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     assert_int_equal(census.free_blocks, 2);
     assert_int_equal(census.free_bytes, free_before + 4 * (heap_capacity(block[0]) + OVERHEAD));
     static const unsigned kept[] = {0, 2, 6, 7, 8};

@@ -743,10 +743,10 @@ static void register_a_known_module_logs_one_warning(void** state)
     heap_open(4 * KIB, 8);
     assert_true(dmheap_register_module("sensor"));
     expect_info();
-    const struct heap_census before = heap_verify();
+    const struct image_census before = heap_verify();
     assert_true(dmheap_register_module("sensor"));
     expect_warning();
-    const struct heap_census after = heap_verify();
+    const struct image_census after = heap_verify();
     assert_memory_equal(&after, &before, sizeof(before));
 }
 
@@ -782,10 +782,10 @@ static void register_without_memory_gives_false(void** state)
     (void)state;
     heap_open(2 * KIB, 8);
     (void)heap_fill(NULL);
-    const struct heap_census before = heap_verify();
+    const struct image_census before = heap_verify();
     assert_false(dmheap_register_module("sensor"));
     expect_error();
-    const struct heap_census after = heap_verify();
+    const struct image_census after = heap_verify();
     assert_memory_equal(&after, &before, sizeof(before));
     dmheap_unregister_module("sensor");
     expect_silence();
@@ -1016,7 +1016,7 @@ static void malloc_of_0_gives_null_when_nothing_is_left(void** state)
 /* Every allocating call with a size that no heap has: NULL, one ERROR, nothing changed. */
 static void expect_too_large(size_t size)
 {
-    const struct heap_census before = heap_verify();
+    const struct image_census before = heap_verify();
     assert_null(dmheap_malloc(size, NULL));
     expect_error();
     assert_null(dmheap_malloc(size, "known"));
@@ -1029,7 +1029,7 @@ static void expect_too_large(size_t size)
     }
     assert_null(dmheap_realloc(NULL, size, "unknown"));
     expect_error();
-    const struct heap_census after = heap_verify();
+    const struct image_census after = heap_verify();
     assert_memory_equal(&after, &before, sizeof(before));
 }
 
@@ -1127,7 +1127,7 @@ static void malloc_without_memory_for_the_record_fails_as_a_whole(void** state)
     for (size_t rest = 0; rest < 400; rest += 4) {
         heap_open(2 * KIB, 8);
         assert_non_null(dmheap_malloc(heap_largest_free() - 300 - rest, NULL));
-        const struct heap_census before = heap_verify();
+        const struct image_census before = heap_verify();
         void* ptr = dmheap_malloc(280, "sensor");
         if (ptr != NULL) {
             expect_silence();
@@ -1139,7 +1139,7 @@ static void malloc_without_memory_for_the_record_fails_as_a_whole(void** state)
             dmheap_unregister_module("sensor");
             expect_silence();
         }
-        const struct heap_census after = heap_verify();
+        const struct image_census after = heap_verify();
         assert_memory_equal(&after, &before, sizeof(before));
         arenas_release();
     }

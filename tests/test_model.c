@@ -168,9 +168,9 @@ static void compare_accounts(void)
 }
 
 /* As many blocks as the table has, so that together with compare_slot the owners agree too. */
-static struct heap_census compare(void)
+static struct image_census compare(void)
 {
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     assert_int_equal(census.live_blocks - census.own_blocks, model.live);
     for (unsigned i = 0; i < SLOTS; i++) {
         if (model.slot[i].ptr != NULL) {

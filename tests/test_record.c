@@ -674,7 +674,7 @@ static void the_check_notices_every_damage(void** state)
     (void)state;
     unsigned missed = 0;
     for (size_t i = 0; i < COUNT_OF(damages); i++) {
-        struct heap_census census;
+        struct image_census census;
         open_heap(8 * KIB);
         create_many(FIRST_GROUP);
         (void)create("app");

@@ -97,7 +97,7 @@ static void all_blocks_are_visited_in_their_order(void** state)
             struct visits visits = {heap_first_block(), 0, 0, SIZE_MAX};
             assert_true(dmheap_ctx_walk(NULL, visit_in_order, &visits));
             assert_null(visits.next);
-            const struct heap_census census = heap_verify();
+            const struct image_census census = heap_verify();
             const bool has_end = test_heap.ctx->top < test_heap.ctx->end;
             assert_int_equal(visits.count, census.live_blocks + census.free_blocks + has_end);
             expect_silence();
@@ -141,7 +141,7 @@ static void an_empty_heap_is_one_piece_of_free_memory(void** state)
     test_port_forget_lines();
     count = 0;
     assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     const bool has_end = test_heap.ctx->top < test_heap.ctx->end;
     assert_int_equal(count, census.live_blocks + census.free_blocks + has_end);
 }
@@ -427,7 +427,7 @@ static size_t largest_hole(void)
 
 static void expect_right(const struct dmheap_stats* stats)
 {
-    const struct heap_census census = heap_verify();
+    const struct image_census census = heap_verify();
     const size_t end = (size_t)(test_heap.ctx->end - test_heap.ctx->top);
     assert_int_equal(stats->size, test_heap.ctx->end - test_heap.ctx->first);
     assert_int_equal(stats->used, census.live_bytes);
