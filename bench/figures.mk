@@ -35,7 +35,7 @@ memory fragmentation: %: $(B)/bench/% | $(BENCH_OUT)
 	timeout 600 $< $(addprefix --plugin ,$(PEERS)) --json $(FIGURES).json.new \
 	    --values $(FIGURES).values.new $(if $(filter fragmentation,$@),--seeds $(SEEDS))
 	@mv $(FIGURES).json.new $(FIGURES).json; mv $(FIGURES).values.new $(FIGURES).values
-	@bench/ceilings.sh $(BOUNDS) '$(SPACE_HEAPS).*$($@_HAS)' $(FIGURES).values
+	$(call bounds,$(BOUNDS),'$(SPACE_HEAPS).*$($@_HAS)' $(FIGURES).values)
 
 .PHONY: memory fragmentation
 
@@ -73,8 +73,8 @@ $(SIZE_FOLDERS): FORCE
 size: $(SIZE_FOLDERS)
 	@python3 bench/size.py --suffix '$(filter 8,$(HEADER_BYTES))' --json $(SIZE_DIR).json \
 	    --values $(SIZE_DIR).values $^
-	@bench/ceilings.sh $(BOUNDS) '^firmware[.].*[.]dmheap$(filter 8,$(HEADER_BYTES))[.]' \
-	    $(SIZE_DIR).values
+	$(call bounds,$(BOUNDS),'^firmware[.].*[.]dmheap$(filter 8,$(HEADER_BYTES))[.]' \
+	    $(SIZE_DIR).values)
 
 .PHONY: size
 

@@ -519,7 +519,6 @@ static inline bool check_slots(struct check* check, unsigned number, image_word*
         }
         check_keep(check, record);
     }
-    *free_slots += image_group_size(number) - image->given[number];
     return true;
 }
 
@@ -529,10 +528,10 @@ static inline bool check_spares(struct check* check, unsigned number, image_word
     const struct image* image = &check->image;
     const unsigned word = image->format.word;
     const image_word group = image_group(image, number);
-    const image_word size = image_group_size(number);
+    const unsigned given = image->given[number];
     image_word place = group + IMAGE_GROUP_SPARE(word);
     image_word spare = image_read_id(image, place);
-    while (spare < size && image_slot(image, number, (unsigned)spare) != 0) {
+    while (spare < given) {
         const image_word slot = image_slot(image, number, (unsigned)spare);
         if (free_slots == 0 || (slot & 1) == 0) {
             return check_fail(check, DMHEAP_FAULT_GROUP, place, group - word);
@@ -541,7 +540,8 @@ static inline bool check_spares(struct check* check, unsigned number, image_word
         spare = slot >> 1;
         free_slots--;
     }
-    return size - spare == free_slots || check_fail(check, DMHEAP_FAULT_GROUP, place, group - word);
+    return (spare == given && free_slots == 0) ||
+           check_fail(check, DMHEAP_FAULT_GROUP, place, group - word);
 }
 
 static inline bool check_group(struct check* check, unsigned number)
@@ -554,12 +554,17 @@ static inline bool check_group(struct check* check, unsigned number)
         return check_fail(check, DMHEAP_FAULT_GROUP,
                           (image_word)word * ((unsigned)IMAGE_GROUP + number), 0);
     }
+    const unsigned given = image->given[number];
+    const image_word place = group + IMAGE_GROUP_GIVEN(word);
+    if (image_read_id(image, place) != given) {
+        return check_fail(check, DMHEAP_FAULT_GROUP, place, group - word);
+    }
     if (!check_slots(check, number, &free_slots) || !check_spares(check, number, free_slots)) {
         return false;
     }
     check->census.groups++;
     check_keep(check, group);
-    const image_word used = image_group_size(number) - free_slots;
+    const image_word used = given - free_slots;
     return (used != 0 && image_read_id(image, group) == used) ||
            check_fail(check, DMHEAP_FAULT_GROUP, group, group - word);
 }

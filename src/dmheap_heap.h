@@ -852,16 +852,16 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
  * the pattern that holds longest, or lower the budget.
  */
 #define HEAP_SWEEP_BUDGET 195
-#define HEAP_SWEEP_RUN    10 /* a block freed between live ones; the first of a run */
-#define HEAP_SWEEP_MORE   5  /* each further one, and the look for them */
-#define HEAP_SWEEP_JOIN   8  /* the free block in front of a run */
 #define HEAP_SWEEP_OTHER  44 /* a block freed beside other memory, or refused */
+#define HEAP_SWEEP_JOIN   8  /* the free block in front of a run */
 #define HEAP_SWEEP_LOOK   8  /* one looked at by way of the live map */
+/* A block freed between live ones, the first of a run; each further one, and the look for them. */
+#define HEAP_SWEEP_RUN    (10 + DMHEAP_CANARY + DMHEAP_ACCOUNTING)
+#define HEAP_SWEEP_MORE   (5 + (DMHEAP_CANARY | DMHEAP_ACCOUNTING))
 
 #define HEAP_SWEEP_CLOSING (HEAP_SWEEP_BUDGET / 2) /* left: the caller may forget the module now */
 
-DMHEAP_STATIC_ASSERT(HEAP_SWEEP_BUDGET == 195 &&
-                         1 + (HEAP_SWEEP_BUDGET - HEAP_SWEEP_RUN) / HEAP_SWEEP_MORE == 38,
+DMHEAP_STATIC_ASSERT(HEAP_SWEEP_BUDGET == 195 && 1 + (HEAP_SWEEP_BUDGET - 10) / 5 == 38,
                      a_slice_is_as_the_manual_says);
 
 struct heap_sweep {

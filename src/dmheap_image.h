@@ -169,6 +169,7 @@ DMHEAP_STATIC_ASSERT(IMAGE_GROUPS(DMHEAP_HEADER_BYTES) == DMHEAP_MODULE_GROUPS &
 #define IMAGE_RECORD_NEXT(word)   (IMAGE_RECORD_ID(word) + IMAGE_ID_BYTES(word))
 #define IMAGE_RECORD_END(word)    (IMAGE_RECORD_NEXT(word) + IMAGE_ID_BYTES(word))
 #define IMAGE_GROUP_SPARE(word)   IMAGE_ID_BYTES(word)
+#define IMAGE_GROUP_GIVEN(word)   (2 * IMAGE_ID_BYTES(word))
 #define IMAGE_GROUP_SLOT(word)    (word)
 
 /* Behind that a record has what its module holds, with accounts: from a word on; then the name. */
@@ -194,7 +195,7 @@ struct image {
     image_word address;              /* of the context on the target, as far as ... */
     image_word known;                /* ... the bits of it are known that are set here */
     image_word plan[IMAGE_GROUP];    /* the context as it has to be, but for none_prev */
-    unsigned given[IMAGE_GROUPS(8)]; /* in each group: the slots up to the first never used */
+    unsigned given[IMAGE_GROUPS(8)]; /* in each group: the slots that were ever in use */
 };
 
 static inline image_word image_read(const struct image* image, image_word offset, unsigned bytes)
@@ -657,18 +658,17 @@ static inline image_word image_record_name(const struct image* image)
 }
 
 /*
- * Find how many slots of each group were ever used, before a record is asked for. What stands behind
- * those may be anything, and might lead to a block that looks like a record.
+ * Note how many slots of each group were ever in use, before a record is asked for. What stands
+ * behind those may be anything, and might lead to a block that looks like a record.
  */
 static inline void image_find_given(struct image* image)
 {
-    for (unsigned number = 0; number < IMAGE_GROUPS(image->format.word); number++) {
-        unsigned given = 0;
-        while (image_group(image, number) != 0 && given < image_group_size(number) &&
-               image_slot(image, number, given) != 0) {
-            given++;
-        }
-        image->given[number] = given;
+    const unsigned word = image->format.word;
+    for (unsigned number = 0; number < IMAGE_GROUPS(word); number++) {
+        const image_word group = image_group(image, number);
+        const image_word given = image_read_id(image, group + IMAGE_GROUP_GIVEN(word));
+        const unsigned size = image_group_size(number);
+        image->given[number] = group == 0 ? 0 : given < size ? (unsigned)given : size;
     }
 }
 

@@ -285,35 +285,38 @@ static inline struct record* module_of(const struct dmheap_ctx* ctx, dmheap_word
 }
 
 /*
- * heap_resize on the owner's account: where that is not to be, the block gets its old size back, for
- * which there is room; the second time round.
+ * heap_resize on the owner's account. Where it may not have what the block would grow by, the block
+ * gets its old size back, for which there is room.
  */
+static DMHEAP_INLINE enum dmheap_verdict module_resize_charged(struct dmheap_ctx* ctx,
+                                                               struct dmheap_block* block,
+                                                               uintptr_t index, uintptr_t behind,
+                                                               size_t size)
+{
+    const uintptr_t before = heap_size(ctx, block);
+    const size_t usable = (size_t)heap_usable(ctx, block);
+    enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, size);
+    if (verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
+        return verdict;
+    }
+    struct dmheap_holding* holding = record_holding(ctx, module_of(ctx, block_owner(block)));
+    if (verdict == VERDICT_OK) {
+        verdict = account_change(ctx, holding, before, heap_size(ctx, block));
+        if (DMHEAP_LIKELY(verdict == VERDICT_OK)) {
+            return VERDICT_OK;
+        }
+        (void)heap_resize(ctx, block, index, behind, usable);
+    }
+    return module_refuse(ctx, holding, size, verdict);
+}
+
+/* Resize a block in place that was found at `ptr`. */
 static DMHEAP_INLINE enum dmheap_verdict module_resize_at(struct dmheap_ctx* ctx, const void* ptr,
                                                           uintptr_t index, uintptr_t behind,
                                                           size_t size)
 {
-    struct dmheap_block* block = block_of(ptr);
-    if (!DMHEAP_ACCOUNTING) {
-        return heap_resize(ctx, block, index, behind, size);
-    }
-    const uintptr_t before = heap_size(ctx, block);
-    const size_t usable = (size_t)heap_usable(ctx, block);
-    enum dmheap_verdict charged = VERDICT_OK;
-    for (size_t bytes = size;; bytes = usable) {
-        const enum dmheap_verdict verdict = heap_resize(ctx, block, index, behind, bytes);
-        if (verdict == VERDICT_MUST_MOVE || verdict == VERDICT_DAMAGED) {
-            return verdict;
-        }
-        struct record* record = module_of(ctx, block_owner(block));
-        struct dmheap_holding* holding = record_holding(ctx, record);
-        if (verdict != VERDICT_OK || charged != VERDICT_OK) {
-            return module_refuse(ctx, holding, size, charged != VERDICT_OK ? charged : verdict);
-        }
-        charged = account_change(ctx, holding, before, heap_size(ctx, block));
-        if (charged == VERDICT_OK) {
-            return VERDICT_OK;
-        }
-    }
+    return DMHEAP_ACCOUNTING ? module_resize_charged(ctx, block_of(ptr), index, behind, size)
+                             : heap_resize(ctx, block_of(ptr), index, behind, size);
 }
 
 /* Resize in place. VERDICT_MUST_MOVE: the block is proven, and module_begin_move may take it. */

@@ -24,6 +24,7 @@ DMHEAP_STATIC_ASSERT(IMAGE_RECORD_NAME(sizeof(dmheap_word), DMHEAP_ACCOUNTING) =
                          offsetof(struct record, name),
                      image_has_record_name);
 IMAGE_IS_IN(IMAGE_GROUP_SPARE, record_group, spare);
+IMAGE_IS_IN(IMAGE_GROUP_GIVEN, record_group, given);
 IMAGE_IS_IN(IMAGE_GROUP_SLOT, record_group, slot);
 DMHEAP_STATIC_ASSERT(offsetof(struct record, references) == 0 &&
                          offsetof(struct record_group, used) == 0 &&

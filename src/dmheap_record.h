@@ -2,10 +2,10 @@
 /*
  * Records: from a module's name to its id, and from an id to how much refers to it.
  *
- *   ctx->group[] -> [ used | spare | slot | slot | ... | buckets ]
- *                                      |
- *                                      v
- *                             [ references | serial | id | next | name ]
+ *   ctx->group[] -> [ used | spare | given | slot | slot | ... | buckets ]
+ *                                              |
+ *                                              v
+ *                                     [ references | serial | id | next | name ]
  *
  * By its id a record is found through a group's slot, by its name through one of a group's hash
  * buckets. Groups quadruple (12, 48, 192 ... ids): few modules cost little, many stay few to a
@@ -69,10 +69,11 @@ static inline struct dmheap_holding* record_holding(struct dmheap_ctx* ctx, stru
 #endif
 
 struct record_group {
-    record_id used;      /* ids in use */
-    record_id spare;     /* the first free slot; as many as there are slots: none */
-    record_id unused[2]; /* what padding is on most targets: an image is the same everywhere */
-    dmheap_word slot[];  /* one per id; behind them two buckets for three ids */
+    record_id used;     /* ids in use */
+    record_id spare;    /* the first free slot; as many as there are slots: none */
+    record_id given;    /* slots that were ever in use; those behind hold anything */
+    record_id unused;   /* what padding is on most targets: an image is the same everywhere */
+    dmheap_word slot[]; /* one per id; behind them two buckets for three ids */
 };
 
 /* A name, measured and hashed in one pass. */
@@ -152,13 +153,10 @@ static inline struct record_group* record_group(const struct dmheap_ctx* ctx, un
     return number < RECORD_GROUPS ? (struct record_group*)record_at(ctx, ctx->group[number]) : NULL;
 }
 
-/*
- * A slot is an offset, which is even, or free: then it names the next free one, and is odd; 0 was
- * never used, and nor were those behind it, which hold anything.
- */
+/* A slot is an offset, which is even, or free: then it names the next free one, and is odd. */
 static inline bool record_slot_is_free(dmheap_word slot)
 {
-    return slot == 0 || (slot & 1) != 0;
+    return (slot & 1) != 0;
 }
 
 static inline dmheap_word record_slot_of_next(dmheap_word next)
@@ -166,9 +164,9 @@ static inline dmheap_word record_slot_of_next(dmheap_word next)
     return next << 1 | 1;
 }
 
-static inline dmheap_word record_next_of_slot(dmheap_word slot, dmheap_word index)
+static inline dmheap_word record_next_of_slot(dmheap_word slot)
 {
-    return slot != 0 ? slot >> 1 : index + 1;
+    return slot >> 1;
 }
 
 /*
@@ -182,8 +180,9 @@ static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word
         return NULL;
     }
     const struct record_group* group = (const struct record_group*)ctx_at(ctx, ctx->group[number]);
+    const dmheap_word index = id - record_group_first(number);
     struct record* record =
-        (struct record*)record_at(ctx, group->slot[id - record_group_first(number)]);
+        index < group->given ? (struct record*)record_at(ctx, group->slot[index]) : NULL;
     return record != NULL && record->id == id ? record : NULL;
 }
 
@@ -208,7 +207,7 @@ static inline const struct record* record_next(const struct dmheap_ctx* ctx, dmh
         const unsigned number = record_group_of(*id);
         const dmheap_word first = record_group_first(number);
         const struct record_group* group = record_group(ctx, number);
-        if (group == NULL || group->slot[*id - first] == 0) {
+        if (group == NULL || *id - first >= group->given) {
             *id = record_group_first(number + 1);
             continue;
         }
@@ -426,11 +425,30 @@ static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, uns
     struct record_group* group =
         (struct record_group*)record_alloc(ctx, record_group_bytes(number), verdict);
     if (group != NULL) {
-        memset(group, 0, offsetof(struct record_group, slot) + sizeof(group->slot[0]));
+        memset(group, 0, offsetof(struct record_group, slot));
         memset(&group->slot[size], 0, record_group_buckets(number) * sizeof(record_id));
         ctx->group[number] = (dmheap_word)ctx_offset(ctx, group);
     }
     return group;
+}
+
+/* Take a group's first free slot; as many as there are slots: it has none. */
+static inline dmheap_word record_take_slot(struct record_group* group, dmheap_word size)
+{
+    const dmheap_word index = group->spare;
+    if (index >= size || index > group->given) {
+        return size;
+    }
+    if (index == group->given) {
+        group->given++;
+        group->spare = group->given;
+    } else if (record_slot_is_free(group->slot[index])) {
+        group->spare = (record_id)record_next_of_slot(group->slot[index]);
+    } else {
+        return size;
+    }
+    group->used++;
+    return index;
 }
 
 /* Take an id for `record` from the first group that has one, made where it is missing. */
@@ -445,16 +463,10 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
         if (group == NULL) {
             return false;
         }
-        const dmheap_word index = group->spare;
         const dmheap_word size = record_group_size(number);
-        if (index < size && record_slot_is_free(group->slot[index])) {
-            const dmheap_word next = record_next_of_slot(group->slot[index], index);
-            if (group->slot[index] == 0 && next < size) {
-                group->slot[next] = 0;
-            }
-            group->spare = (record_id)next;
+        const dmheap_word index = record_take_slot(group, size);
+        if (index < size) {
             group->slot[index] = (dmheap_word)ctx_offset(ctx, record);
-            group->used++;
             record->id = (record_id)(record_group_first(number) + index);
             return true;
         }

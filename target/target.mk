@@ -236,7 +236,7 @@ $(foreach board,$(BOARDS),$(eval $(call image_rules,$(board))))
 
 # Where figures go, by board and header width: with those of bench.mk, unless they are another
 # dmheap's.
-TARGET_OUT   := $(if $(filter src,$(SRC)),build/bench,build/bench-other)
+TARGET_OUT   := $(if $(filter src,$(SRC)),$(BENCH_OUT),build/bench-other)
 BENCH_BOARDS := $(foreach b,$(BOARDS),$(if $($b_count),$b))
 figures_of    = $(TARGET_OUT)/target-$1-$(HEADER_BYTES)
 
@@ -261,17 +261,15 @@ test-target: $(BOARDS:%=test-target-%)
 run-target: $(BOARDS:%=run-target-%)
 
 # Names as in bench.mk. Another dmheap, less than all counts, and wide headers have no ceilings.
-target_space :=
-target_space := $(target_space) $(target_space)
-TARGET_NAMES := ^($(subst $(target_space),|,$(strip $(BENCH_BOARDS))))[.]dmheap[-.]
+TARGET_NAMES := ^($(subst $(space),|,$(strip $(BENCH_BOARDS))))[.]dmheap[-.]
 
 bench-target: $(foreach board,$(BENCH_BOARDS),$(call figures_of,$(board)).values)
 ifeq ($(SRC)$(filter held,$(PARTS))$(HEADER_BYTES),srcheld4)
-	@bench/ceilings.sh check '$(TARGET_NAMES)' $^
+	$(call bounds,check,'$(TARGET_NAMES)' $^)
 endif
 
 ceilings-target: $(foreach board,$(BENCH_BOARDS),$(call figures_of,$(board)).values)
-	@bench/ceilings.sh update '$(TARGET_NAMES)' $^
+	$(call bounds,update,'$(TARGET_NAMES)' $^)
 
 .PHONY: test-target run-target bench-target ceilings-target
 .PHONY: $(BOARDS:%=test-target-%) $(BOARDS:%=run-target-%)

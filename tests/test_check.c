@@ -517,6 +517,12 @@ static const void* group_spare_wrong(void)
     return &record_group(test_heap.ctx, 0)->spare;
 }
 
+static const void* group_given_wrong(void)
+{
+    record_group(test_heap.ctx, 0)->given = (record_id)(record_group_size(0) + 1);
+    return &record_group(test_heap.ctx, 0)->given;
+}
+
 static const void* slot_outside(void)
 {
     record_group(test_heap.ctx, 0)->slot[1] = test_heap.ctx->end + 2;
@@ -595,6 +601,7 @@ static const struct damage {
     DAMAGE(group_twice, GROUP, ELSEWHERE),
     DAMAGE(group_used_wrong, GROUP, ELSEWHERE),
     DAMAGE(group_spare_wrong, GROUP, ELSEWHERE),
+    DAMAGE(group_given_wrong, GROUP, ELSEWHERE),
     DAMAGE(slot_outside, GROUP, ELSEWHERE),
     DAMAGE(slot_in_a_circle, GROUP, ELSEWHERE),
     DAMAGE(hint_by_id, HINT, ELSEWHERE),
@@ -1065,18 +1072,14 @@ static bool is_free_of_record(struct record* record, dmheap_word offset)
            is_in(offset, record->name, bytes - offsetof(struct record, name));
 }
 
-/* Of a group: what is behind its first slot that was never used, and nothing of its buckets. */
+/* Of a group: the slots that were never given, and nothing of its buckets. */
 static bool is_free_of_group(dmheap_word offset)
 {
     const struct record_group* group = record_group(test_heap.ctx, 0);
     const size_t whole = (size_t)heap_usable(test_heap.ctx, block_of(group));
-    const unsigned size = record_group_size(0);
-    unsigned used = 0;
-    while (used < size && group->slot[used] != 0) {
-        used++;
-    }
-    return is_in(offset, group->unused, sizeof(group->unused)) ||
-           (used + 1 < size && is_in(offset, &group->slot[used + 1], (size - used - 1) * WORD)) ||
+    const unsigned behind = record_group_size(0) - group->given;
+    return is_in(offset, &group->unused, sizeof(group->unused)) ||
+           (behind != 0 && is_in(offset, &group->slot[group->given], behind * WORD)) ||
            (offset >= offset_of(group) + record_group_bytes(0) && is_in(offset, group, whole));
 }
 

@@ -108,6 +108,22 @@ static void a_returned_id_is_given_again_and_never_one_in_use(void** state)
     }
 }
 
+static void a_slot_that_was_never_given_has_no_record_whatever_it_holds(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    struct record* record = create("app");
+    struct record_group* group = record_group(test_heap.ctx, 0);
+    const dmheap_word index = record->id - record_group_first(0);
+    for (dmheap_word other = index + 1; other < record_group_size(0); other++) {
+        group->slot[other] = group->slot[index];
+        record->id = (record_id)(record_group_first(0) + other);
+        assert_null(record_of(test_heap.ctx, record->id));
+    }
+    record->id = (record_id)(record_group_first(0) + index);
+    assert_ptr_equal(record_of(test_heap.ctx, record->id), record);
+}
+
 /* Ids return to several groups at once, so that each group's chain of spare ones gets long. */
 static void many_returned_ids_are_all_given_again(void** state)
 {
@@ -541,7 +557,25 @@ static void spare_slots_lost(void)
 static void spare_slots_circular(void)
 {
     struct record_group* group = record_group(test_heap.ctx, 1);
+    forget("web");
     group->slot[group->spare] = record_slot_of_next(group->spare);
+}
+
+static void slot_never_given_counted(void)
+{
+    record_group(test_heap.ctx, 1)->given++;
+}
+
+static void slot_given_not_counted(void)
+{
+    record_group(test_heap.ctx, 1)->given--;
+}
+
+static void slots_given_beyond_the_group(void)
+{
+    struct record_group* group = record_group(test_heap.ctx, 0);
+    group->given++;
+    group->spare++;
 }
 
 static void group_lost(void)
@@ -620,6 +654,9 @@ static const struct damage {
     DAMAGE(spare_slot_outside),
     DAMAGE(spare_slots_lost),
     DAMAGE(spare_slots_circular),
+    DAMAGE(slot_never_given_counted),
+    DAMAGE(slot_given_not_counted),
+    DAMAGE(slots_given_beyond_the_group),
     DAMAGE(group_lost),
     DAMAGE(slot_of_nothing),
     DAMAGE(slot_outside),
@@ -661,6 +698,7 @@ int main(void)
         heap_case(an_id_without_module_has_no_record),
         heap_case(all_ids_are_given_once_and_then_there_is_none),
         heap_case(a_returned_id_is_given_again_and_never_one_in_use),
+        heap_case(a_slot_that_was_never_given_has_no_record_whatever_it_holds),
         heap_case(many_returned_ids_are_all_given_again),
         heap_case(modules_forgotten_in_any_order_leave_an_empty_heap),
         heap_case(a_group_is_made_with_its_first_module_and_given_back_with_its_last),
