@@ -55,6 +55,11 @@ static bool visit_module(const struct dmheap_module_info* module, void* context)
     return module->ctx != context;
 }
 
+static bool show(const char* line, void* context)
+{
+    return line != context;
+}
+
 static void bury(const struct dmheap_death* death, void* context)
 {
     size = death->bytes;
@@ -101,6 +106,7 @@ static void use_ctx(void)
     flag = dmheap_ctx_get_stats(ctx, &stats);
     flag = dmheap_ctx_get_module_stats(ctx, name, &module_stats);
     flag = dmheap_ctx_walk_modules(ctx, visit_module, place);
+    flag = dmheap_ctx_report(ctx, (unsigned)size, show, place);
     flag = dmheap_ctx_set_leak_policy(ctx, (enum dmheap_leak_policy)size);
     flag = dmheap_ctx_set_death_hook(ctx, bury, place);
     flag = dmheap_ctx_set_failure_hook(ctx, release, place);

@@ -22,15 +22,36 @@ EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.M
 FRAME = re.compile(r"(\d+) bytes \(([a-z,]+)\)")
 # What root.several points to, in src/dmheap_several.h: calls that leave the public functions, and
 # one that only answers, which those and the edge make in turn. What `policies` points to is called
-# by requests and leaks. A hook is the firmware's own: what it needs is not counted.
+# by requests and leaks; what visits blocks and modules, by walks; what prints an owner's line, by
+# pages. A hook, a visitor or a printer is the firmware's own: what it needs is not counted.
 LEAVING = tuple(f":{call}_several" for call in ("alloc", "realloc", "free", "register",
                                                 "unregister", "retag", "rename"))
 ANSWERING = (":of_serial_several",)
-POLICIES = (":policy_plead", ":leak_count", ":leak_report", ":leak_report_kept", ":leak_tell")
-INSIDE = re.compile(r":(registry_\w+|edge_\w+|policy_\w+|leak_count|leak_report|leak_tell)(\.|$)")
+POLICIES = (":policy_call_failure_hook", ":leak_count", ":leak_report", ":leak_report_kept", ":leak_tell")
+VISITORS = tuple(f":{call}" for call in ("measure_block", "tally_block", "visit_since", "owners_count",
+                                        "owners_collect", "page_count_size", "text_map_block",
+                                        "json_block"))
+LINES = (":text_owner", ":text_account")
+WALKING = re.compile(r":walk_(heap|modules_of)(\.|$)")
+LISTING = re.compile(r":text_(owners|rest|accounts|modules)(\.|$)")
+INSIDE = re.compile(r":((registry|edge|policy|page|owners?|ranks|text|json|report)_\w+|"
+                    r"leak_count|leak_report|leak_tell)(\.|$)")
 ASKING = re.compile(r":(\w+_several|request_\w+|leak_\w+)(\.|$)")
 KINDS = (("text", (".text",)), ("rodata", (".rodata", ".srodata")), ("data", (".data", ".sdata")),
          ("bss", (".bss", ".sbss", "COMMON")))
+
+
+def ends_of(source):
+    """Where the calls by a pointer lead that a function makes."""
+    if source.endswith(":page_print"):
+        return ()
+    if LISTING.search(source):
+        return ANSWERING + LINES
+    if WALKING.search(source):
+        return ANSWERING + VISITORS
+    if INSIDE.search(source):
+        return ANSWERING
+    return ANSWERING + POLICIES + (() if ASKING.search(source) else LEAVING)
 
 
 def kind_of(section):
@@ -96,8 +117,7 @@ class Calls:
                                 for call in LEAVING + ANSWERING):
             sys.exit(f"size.py: {min(pointers)} calls by a pointer, so the deepest way is unknown")
         for source in pointers:
-            ends = ANSWERING if INSIDE.search(source) else ANSWERING + POLICIES \
-                if ASKING.search(source) else ANSWERING + POLICIES + LEAVING
+            ends = ends_of(source)
             self.calls.setdefault(source, set()).update(
                 title for title in self.frames
                 if title.endswith(ends) and title.rsplit(":", 1)[-1] in kept)

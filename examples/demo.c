@@ -4,8 +4,10 @@
  * all that it held is back, without a single call of free.
  *
  *     make demo
+ *     make report       the same, with a look at the heap while both modules run
  */
 #include "dmheap.h"
+#include "dmheap_ctx.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,8 +106,16 @@ static bool heap_is_whole(void)
     return all != NULL;
 }
 
-int main(void)
+static bool print_line(const char* line, void* context)
 {
+    (void)context;
+    return puts(line) >= 0;
+}
+
+int main(int argc, char** argv)
+{
+    const bool shows_heap = argc == 2 && strcmp(argv[1], "report") == 0;
+    expect(argc == 1 || shows_heap, "the one argument that it knows is `report`");
     printf("=== Embedded System with dmheap ===\n\n");
     expect(dmheap_init(heap_memory, HEAP_BYTES, DEFAULT_ALIGNMENT), "the heap does not start");
     printf("Heap initialized: %u KB\n\n", (unsigned)(HEAP_BYTES / 1024));
@@ -117,6 +127,10 @@ int main(void)
     sensor_run();
     network_run();
     printf("Both modules are using heap memory...\n");
+    if (shows_heap) {
+        printf("\n");
+        expect(dmheap_ctx_report(NULL, DMHEAP_REPORT_ALL, print_line, NULL), "no report");
+    }
 
     printf("\n--- Shutting down sensor module ---\n");
     sensor_cleanup();

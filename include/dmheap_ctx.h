@@ -316,6 +316,7 @@ struct dmheap_block_info {
     size_t size;             /* bytes that it takes up, its header included */
     size_t usable;           /* bytes of it from `ptr` on that are a client's, or would be */
     const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
+    struct dmheap_module module; /* the handle of that; all zero where the name is empty */
     uint32_t sequence; /* of what is not free: its number, see dmheap_ctx_mark; 0 without those */
 };
 
@@ -348,13 +349,14 @@ struct dmheap_stats {
     size_t used;          /* of live blocks, the heap's own included */
     size_t free;          /* the rest */
     size_t own;           /* of the heap's own blocks, DMHEAP_BLOCK_OWN */
-    size_t overhead;      /* of the buffer: what serves no client, free memory apart */
+    size_t overhead;      /* of the context and all blocks: what serves no client, free
+                             memory apart; what alignments take counts as theirs */
     size_t live_blocks;   /* clients' */
     size_t free_blocks;   /* pieces that the free memory is in */
     size_t largest_free;  /* the largest of them */
     size_t fragmentation; /* percent of `size`: free, but not in that piece */
-    size_t largest_alloc; /* what this heap would serve now at most, to nobody or a known module
-                             that has no limit and no reserve */
+    size_t largest_alloc; /* what this heap would serve now at most, to a known module, or nobody,
+                             without a limit and a reserve */
     size_t largest_hole;  /* free memory in one piece, if just the one block below were freed */
     const void* splitter; /* that block, a client's; NULL: freeing one joins nothing larger */
     char splitter_owner[DMHEAP_NAME_BYTES]; /* its module; empty: nobody's */
@@ -429,6 +431,56 @@ typedef bool (*dmheap_module_visitor)(const struct dmheap_module_info* info, voi
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk_modules,
                  (struct dmheap_ctx* ctx, dmheap_module_visitor visitor, void* context));
+
+/* ---- a report --------------------------------------------------------------------- */
+
+/** What of a heap to report, added up, and in which form. */
+enum dmheap_report {
+    DMHEAP_REPORT_LINE = 0,    /* one line: what a text begins with in any case */
+    DMHEAP_REPORT_STATS = 1,   /* what dmheap_ctx_get_stats tells */
+    DMHEAP_REPORT_MODULES = 2, /* who holds how much, in how many blocks; accounts, if there are */
+    DMHEAP_REPORT_MAP = 4,     /* that, and a map of the heap; as JSON, each block */
+    DMHEAP_REPORT_SIZES = 8,   /* how many blocks and free pieces there are of each size */
+    DMHEAP_REPORT_ALL = 15,
+    DMHEAP_REPORT_JSON = 16 /* as JSON instead of text */
+};
+
+/**
+ * Called for each line, which has no line feed at its end and is valid here, without the lock; it
+ * may call any function. false ends the report.
+ */
+typedef bool (*dmheap_printer)(const char* line, void* context);
+
+/**
+ * @brief Print what there is to see of a heap.
+ *
+ * Text looks as dmheap-inspect shows a dump on a host. Its first line has all that fits a log; the
+ * others are of at most 80 signs where addresses have 32 bits, and those of accounts of 100. Owners
+ * stand in the order of what they hold, but beyond the 26 largest in that of their ids. A sign of the
+ * map is that of the block which has most of its part of the heap: a letter from the table of owners,
+ * `*` for those beyond, or what the heading says. Of a name, what is no printable ASCII is a `?`, and
+ * of a long one the end is shown.
+ *
+ * JSON is one object with a list of heaps, in lines of less than 448 bytes. What dmheap-inspect tells
+ * as well has the same keys there; only here are the heap's name, overhead, fragmentation, what malloc
+ * serves, the splitter and the sizes. It is ASCII; another byte of a name is the code point of its
+ * number.
+ *
+ * What other threads change meanwhile may be told of as it was before or after, so parts of a report
+ * may differ then.
+ *
+ * @param ctx     NULL: one after the other, the heaps that serve by default when this is called.
+ * @param parts   Of enum dmheap_report, added up.
+ * @param print   NULL: lines go to the port's log, with level INFO.
+ * @param context Handed to it.
+ * @return true: all was printed. false if the printer ended it, or a heap was torn down before all of
+ *         it was read; and, with one line of level ERROR, if there is no heap or no such part.
+ *
+ * Cost: a dmheap_ctx_walk for each part; for modules one for each 16 of them, and as many again
+ * beyond 26, twice with accounts. On Cortex-M3 1.6 KiB of stack, besides what the printer needs.
+ */
+DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_report,
+                 (struct dmheap_ctx* ctx, unsigned parts, dmheap_printer print, void* context));
 
 /* ---- proof ---------------------------------------------------------------------- */
 
@@ -612,7 +664,7 @@ enum dmheap_reason {
 struct dmheap_failure {
     struct dmheap_ctx* ctx;  /* the heap that refused it */
     enum dmheap_reason reason;
-    size_t size;             /* bytes asked for; 0 also where only a module's record has no place */
+    size_t size;             /* bytes asked for; 0: registration, renaming, retag */
     size_t alignment;        /* of the block, in bytes */
     const char* module_name; /* the owner; empty: nobody. Valid here */
     unsigned calls;          /* of this heap's hook that are under way, this one included */
@@ -629,9 +681,10 @@ typedef bool (*dmheap_failure_hook)(const struct dmheap_failure* failure, void* 
  *
  * That is any request of dmheap.h or of this file that needs memory: for a block, or for the record
  * of a module that it makes known or renames. Not one that fails for what it was given, nor for want
- * of ids. Where several heaps refused it, their hooks are called in that order, until one gives
- * true: then the whole request is done once more, as if it were made then. Only if that fails as
- * well, or no hook gave true, it fails, with its line of level ERROR.
+ * of ids; nor dmheap_ctx_keep_dead, or the reserve of a module that is known. Where several heaps
+ * refused it, their hooks are called in that order, until one gives true: then the whole request is
+ * done once more, as if it were made then. Only if that fails as well, or no hook gave true, it fails,
+ * with its line of level ERROR.
  *
  * The block of a realloc is as it was; it is looked for again, so one that was freed meanwhile is a
  * bad pointer. (Or another block that has its place by now: what is being resized is not to be freed
@@ -674,7 +727,8 @@ struct dmheap_account {
     size_t blocks;          /* now; while realloc copies one, both places count */
     size_t peak;            /* most bytes at a time, since the module is known or that was reset */
     size_t allocations;     /* blocks it was given so far, also by retag and a realloc that moved */
-    size_t failures;        /* requests that this heap refused it so far; another may have served */
+    size_t failures;        /* times that this heap refused it a request; another one may have
+                               served it, or a second try that a failure hook asked for */
     size_t largest_failure; /* bytes asked for in the largest; SIZE_MAX: more than a header tells */
     enum dmheap_reason last_reason; /* of the last one, if there is one */
     size_t limit;                   /* SIZE_MAX: none */
@@ -749,8 +803,8 @@ bool dmheap_ctx_reset_min_free(struct dmheap_ctx* ctx);
  * @brief Keep the last accounts of modules that are unregistered.
  *
  * @param ctx   NULL: the first heap that serves by default.
- * @param count How many, the latest ones; they take a block of the heap's own, some 100 bytes each.
- *              Those kept before are forgotten. 0: none any more.
+ * @param count How many, the latest ones; they take a block of the heap's own, some 100 bytes each,
+ *              140 with 8-byte headers. Those kept before are forgotten. 0: none any more.
  * @return true. false, everything as it was, and one line of level ERROR, if there is no such heap
  *         or no memory for them.
  */
@@ -774,7 +828,8 @@ bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[
  * These are there only in a library that was built with DMHEAP_SEQUENCE=1: else they do not link.
  * So they are not registered with DMOD, either. Each block has a number then, in 4 bytes behind
  * what a client may use: how many allocations there were in all heaps until it came, the heap's own
- * included. It keeps it in dmheap_realloc and when it is handed to another module. After 2^32
+ * and those that a limit or a reserve refused included. It keeps it in dmheap_realloc and when it is
+ * handed to another module. After 2^32
  * allocations numbers begin again: a block that is older than that counts as one of later.
  */
 

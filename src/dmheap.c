@@ -311,3 +311,4 @@ bool Dmod_RenameTag(const char* OldName, const char* NewName)
 /* ---- what there is for several heaps ----------------------------------------------- */
 
 #include "dmheap_proof.h"
+#include "dmheap_report.h"

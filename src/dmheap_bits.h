@@ -18,6 +18,34 @@ static DMHEAP_INLINE bool bits_is_power_of_two(size_t value)
     return value != 0 && (value & (value - 1)) == 0;
 }
 
+/*
+ * How many of `steps` equal steps, 1000 at most, that part is of `whole`, which is not 0; rounded. One
+ * that exceeds it, as what changes meanwhile may, counts as all.
+ */
+static inline unsigned bits_share(uintptr_t part, uintptr_t whole, unsigned steps)
+{
+    DMHEAP_ASSERT(whole != 0 && steps <= 1000);
+    while (whole > UINTPTR_MAX / 1001) {
+        whole >>= 1;
+        part >>= 1;
+    }
+    return part < whole ? (unsigned)((part * steps + whole / 2) / whole) : steps;
+}
+
+/* Multiplicative hashing, by D. Knuth: the upper bits are the ones to take. */
+static inline uint32_t bits_scatter(uint32_t value)
+{
+    return value * 2654435769U;
+}
+
+#define BITS_HASH_OF_NOTHING 2166136261U
+
+/* The hash of one byte more. FNV-1a, by G. Fowler, L. C. Noll and K.-P. Vo. */
+static inline uint32_t bits_hash(uint32_t hash, uint8_t byte)
+{
+    return (hash ^ byte) * 16777619U;
+}
+
 /* `step` is a power of two; the caller knows that the sum fits. */
 static inline uintptr_t bits_round_up(uintptr_t value, uintptr_t step)
 {

@@ -89,6 +89,12 @@ static inline struct dmheap_block* block_at(const struct dmheap_block* block, ui
     return (struct dmheap_block*)((uintptr_t)block + bytes);
 }
 
+/* What stands so many bytes in front of a block. */
+static inline struct dmheap_block* block_before(const struct dmheap_block* block, uintptr_t bytes)
+{
+    return (struct dmheap_block*)((uintptr_t)block - bytes);
+}
+
 static inline struct dmheap_block* block_next(const struct dmheap_block* block)
 {
     return block_at(block, block_size(block));

@@ -213,7 +213,8 @@ static inline bool check_free(struct check* check, const struct image_block* blo
 }
 
 /* Is an address aligned, as far as it is known? The first that is asked about tells more of it. */
-static inline bool check_is_aligned(struct image* image, image_word payload, image_word alignment)
+static inline bool check_learn_alignment(struct image* image, image_word payload,
+                                         image_word alignment)
 {
     const image_word mask = alignment - 1;
     if (((image->address + payload) & mask & image->known) != 0) {
@@ -246,7 +247,7 @@ static inline bool check_alignment(struct check* check, const struct image_block
     } else if (block->owner == OWNER_HEAP) {
         return true; /* records have a granule's, whatever the default is */
     }
-    return check_is_aligned(image, payload, alignment) ||
+    return check_learn_alignment(image, payload, alignment) ||
            check_fail(check, DMHEAP_FAULT_ALIGNMENT, place, block->offset);
 }
 

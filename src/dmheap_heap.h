@@ -643,7 +643,7 @@ static inline struct dmheap_block* heap_join(struct dmheap_ctx* ctx, struct dmhe
                                              uintptr_t front)
 {
     if (front != 0) {
-        block = (struct dmheap_block*)((uintptr_t)block - front);
+        block = block_before(block, front);
         index_unlink(ctx, block);
     }
     return block;

@@ -86,6 +86,10 @@ enum image_field {
     IMAGE_GROUP
 };
 
+/* What a granule may be: log2 of bytes. */
+#define IMAGE_SHIFT_MIN 2U
+#define IMAGE_SHIFT_MAX 4U
+
 /* The others: bytes from the context, by the bytes of a word. */
 #define IMAGE_GROUPS(word)      ((word) == 4 ? 3U : 5U)
 #define IMAGE_INDEX_ROWS(word)  ((word) == 4 ? 6U : 14U)
@@ -375,13 +379,14 @@ static inline unsigned image_open(struct image* image)
     struct image best = *image;
     unsigned most = 0;
     const image_word end = image_field(image, IMAGE_END) + image->format.word;
-    for (unsigned i = 0; i < 12 && most < IMAGE_PLANNED; i++) {
-        const unsigned shift = 2 + i % 3;
-        const image_word granules = i % 6 < 3 ? image_field(image, IMAGE_GRANULES) : end >> shift;
-        const image_word alignment =
-            i < 6 ? image_field(image, IMAGE_ALIGNMENT) : (image_word)1 << shift;
-        if (image_lay_out(image, shift, granules, alignment)) {
-            const unsigned agreeing = image_agreement(image);
+    for (unsigned guess = 0; guess < 4 && most < IMAGE_PLANNED; guess++) {
+        for (unsigned shift = IMAGE_SHIFT_MIN; shift <= IMAGE_SHIFT_MAX; shift++) {
+            const image_word granules =
+                (guess & 1U) == 0 ? image_field(image, IMAGE_GRANULES) : end >> shift;
+            const image_word alignment =
+                (guess & 2U) == 0 ? image_field(image, IMAGE_ALIGNMENT) : (image_word)1 << shift;
+            const unsigned agreeing =
+                image_lay_out(image, shift, granules, alignment) ? image_agreement(image) : 0;
             if (agreeing > most) {
                 most = agreeing;
                 best = *image;
@@ -408,7 +413,7 @@ static inline unsigned image_signs(const struct image* image)
     const image_word granules = image_field(image, IMAGE_GRANULES);
     const image_word granule_shift = image_field(image, IMAGE_GRANULE_SHIFT);
     unsigned most = 0;
-    for (unsigned shift = 2; shift <= 4; shift++) {
+    for (unsigned shift = IMAGE_SHIFT_MIN; shift <= IMAGE_SHIFT_MAX; shift++) {
         const image_word granule = (image_word)1 << shift;
         const bool is_coarse = granule == 16 && (alignment & (alignment - 1)) == 0;
         const unsigned signs =
@@ -543,13 +548,11 @@ static inline image_word image_alignment_byte(const struct image* image,
 /* As trailer_canary. */
 static inline uint32_t image_canary(const struct image* image, const struct image_block* block)
 {
-    const uint32_t place = (uint32_t)block->offset * 2654435769U;
     const uint32_t serial = (uint32_t)image_read_word(image, IMAGE_SERIAL(image->format.word));
     const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
     const uint32_t alignment =
-        is_aligned ? (uint32_t)image_read(image, image_alignment_byte(image, block), 1) * 0x102U
-                   : 0;
-    return (place ^ serial ^ alignment) | 0x01010101U;
+        is_aligned ? (uint32_t)image_read(image, image_alignment_byte(image, block), 1) : 0;
+    return trailer_mix((uint32_t)block->offset, serial, alignment);
 }
 
 /* Is the canary of a live block right, whose size is? */
@@ -780,9 +783,9 @@ static inline image_word image_dead_entry(const struct image* image, image_word 
 /* The hash of a name, as record_measure has it. */
 static inline uint32_t image_hash(const char* name)
 {
-    uint32_t hash = 2166136261U;
+    uint32_t hash = BITS_HASH_OF_NOTHING;
     for (; *name != '\0'; name++) {
-        hash = (hash ^ (uint8_t)*name) * 16777619U;
+        hash = bits_hash(hash, (uint8_t)*name);
     }
     return hash;
 }

@@ -24,11 +24,13 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     const dmheap_word owner = block_owner(found->block);
     const bool is_aligned = found->is_live && (found->block->header & BLOCK_ALIGNED) != 0;
     const uintptr_t lost = BLOCK_OVERHEAD_BYTES + is_aligned;
+    const struct dmheap_module no_module = {0, 0};
     const struct record* record =
         found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
     record_show_name(heap, record, sight->name);
     sight->info.ctx = (struct dmheap_ctx*)heap;
     sight->info.module_name = sight->name;
+    sight->info.module = sight->name[0] != '\0' ? handle_of(record) : no_module;
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
     sight->info.usable = found->size > lost ? (size_t)(found->size - lost) : 0;
@@ -187,14 +189,22 @@ static bool measure_block(const struct dmheap_block_info* block, void* context)
     return true;
 }
 
-/* `part` of `whole`, rounded; what changed meanwhile may make it more. */
-static size_t percent(size_t part, size_t whole)
+/* What follows from all that was measured. */
+static void measure_finish(struct measure* measure)
 {
-    while (whole > SIZE_MAX / 200) {
-        whole >>= 1;
-        part >>= 1;
+    struct dmheap_stats* stats = measure->stats;
+    measure_hole(measure, 0);
+    stats->free = stats->used < stats->size ? stats->size - stats->used : 0;
+    stats->overhead += stats->own + stats->live_blocks * BLOCK_OVERHEAD_BYTES;
+    stats->fragmentation = stats->free > stats->largest_free
+                               ? bits_share((uintptr_t)(stats->free - stats->largest_free),
+                                            (uintptr_t)stats->size, 100)
+                               : 0;
+    if (stats->largest_hole <= stats->largest_free) {
+        stats->largest_hole = stats->largest_free;
+        stats->splitter = NULL;
+        stats->splitter_owner[0] = '\0';
     }
-    return part < whole ? (part * 100 + whole / 2) / whole : 100;
 }
 
 bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
@@ -220,17 +230,7 @@ bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
         memset(stats, 0, sizeof(*stats));
         return false;
     }
-    measure_hole(&measure, 0);
-    stats->free = stats->used < stats->size ? stats->size - stats->used : 0;
-    stats->overhead += stats->own + stats->live_blocks * BLOCK_OVERHEAD_BYTES;
-    stats->fragmentation = stats->free > stats->largest_free
-                               ? percent(stats->free - stats->largest_free, stats->size)
-                               : 0;
-    if (stats->largest_hole <= stats->largest_free) {
-        stats->largest_hole = stats->largest_free;
-        stats->splitter = NULL;
-        stats->splitter_owner[0] = '\0';
-    }
+    measure_finish(&measure);
     return true;
 }
 

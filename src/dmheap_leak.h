@@ -68,7 +68,19 @@ static inline const struct dmheap_block* leak_step(const struct leak* leak, stru
     return NULL;
 }
 
-/* Count its blocks, without the lock but for each step, and tell of each where that is wanted. */
+/* Count a block, without the lock, and tell of it where that is wanted. */
+static DMHEAP_COLD void leak_note(struct leak* leak, const char* module_name,
+                                  const struct dmheap_block* block, size_t size)
+{
+    leak->bytes += size;
+    leak->blocks++;
+    if (leak->policy == DMHEAP_LEAK_BLOCKS) {
+        DMHEAP_PORT_LOG_WARN("dmheap: Module %s leaves %u bytes at %p.\n", module_name,
+                             size_number(size), block_payload(block));
+    }
+}
+
+/* Count all of its blocks, without the lock but for each step. */
 static DMHEAP_COLD void leak_count(struct leak* leak, const char* module_name)
 {
     struct walk walk = {0, 0, false};
@@ -78,12 +90,7 @@ static DMHEAP_COLD void leak_count(struct leak* leak, const char* module_name)
         const struct dmheap_block* block = leak_step(leak, &walk, &size);
         dmheap_port_unlock();
         if (block != NULL) {
-            leak->bytes += (size_t)size;
-            leak->blocks++;
-        }
-        if (block != NULL && leak->policy == DMHEAP_LEAK_BLOCKS) {
-            DMHEAP_PORT_LOG_WARN("dmheap: Module %s leaves %u bytes at %p.\n", module_name,
-                                 size_number((size_t)size), block_payload(block));
+            leak_note(leak, module_name, block, (size_t)size);
         }
     }
 }

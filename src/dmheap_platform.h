@@ -22,7 +22,7 @@
  *                         then only; 4 bytes per block. 0 (default): none.
  *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it was written over;
  *                         4 bytes per block. 0 (default): none.
- *   DMHEAP_POISON         1: what a client had is filled with 0xDD before it is free memory, without
+ *   DMHEAP_POISON         1: a freed block is filled with 0xDD before it is free memory, without
  *                         the lock, so free takes that twice. 0 (default): it stays as it was.
  *   DMHEAP_ASSERTS        1: internal assertions through the port, 0 (default): none.
  */
@@ -48,6 +48,9 @@
 #ifndef DMHEAP_NO_INTRINSICS
 #define DMHEAP_NO_INTRINSICS 0
 #endif
+#if DMHEAP_NO_INTRINSICS != 0 && DMHEAP_NO_INTRINSICS != 1
+#error "DMHEAP_NO_INTRINSICS is 0 or 1."
+#endif
 
 #ifndef DMHEAP_SEQUENCE
 #define DMHEAP_SEQUENCE 0
@@ -65,6 +68,9 @@
 
 #ifndef DMHEAP_POISON
 #define DMHEAP_POISON 0
+#endif
+#if DMHEAP_POISON != 0 && DMHEAP_POISON != 1
+#error "DMHEAP_POISON is 0 or 1."
 #endif
 
 /* Scans in one to three instructions; elsewhere the portable ones beat a call into libgcc. */
@@ -90,6 +96,9 @@
 
 #ifndef DMHEAP_ASSERTS
 #define DMHEAP_ASSERTS 0
+#endif
+#if DMHEAP_ASSERTS != 0 && DMHEAP_ASSERTS != 1
+#error "DMHEAP_ASSERTS is 0 or 1."
 #endif
 
 #ifndef DMHEAP_PORT_HEADER
@@ -152,6 +161,16 @@
 #define DMHEAP_FLATTEN
 #define DMHEAP_NOINLINE
 #define DMHEAP_COLD
+#endif
+
+/*
+ * DMHEAP_OWN_FRAME: what needs much of the stack, but not as long as its caller runs. Inlined, it
+ * would keep that while others run which need as much.
+ */
+#if defined(__GNUC__)
+#define DMHEAP_OWN_FRAME __attribute__((noinline))
+#else
+#define DMHEAP_OWN_FRAME
 #endif
 
 /*

@@ -4,7 +4,7 @@
  *
  * Knows: the hooks of each heap, by its serial. Does not know: when they are due.
  * Always holds: an entry counts as long as the heap of its serial lives; nobody has to clear it, for
- * no other heap ever has that serial. All is called under the lock, but for policy_plead. The list,
+ * no other heap ever has that serial. All is called under the lock, but for policy_call_failure_hook. The list,
  * and what is seldom done by it, are reached by a pointer that the first setting sets: a firmware
  * that sets nothing does not link them.
  * Cost: proportional to the number of heaps.
@@ -33,7 +33,7 @@ struct leak;
 /* Those below it are called without the lock; the leaks' are in dmheap_leak.h. */
 struct policy_calls {
     struct policy* list;
-    bool (*plead)(dmheap_word serial, struct dmheap_failure* failure);
+    bool (*call_failure_hook)(dmheap_word serial, struct dmheap_failure* failure);
     void (*count)(struct leak* leak, const char* module_name);
     void (*report)(const struct leak* leak, const char* module_name);
     void (*report_kept)(const char* module_name);
@@ -72,7 +72,7 @@ static inline struct policy* policy_make(const struct dmheap_ctx* heap)
 /* ---- the failure hook -------------------------------------------------------------- */
 
 /* Does a heap have one? */
-static inline bool policy_hears(const struct dmheap_ctx* heap)
+static inline bool policy_has_failure_hook(const struct dmheap_ctx* heap)
 {
     const struct policy* policy = policy_of(heap->serial);
     return policy != NULL && policy->on_failure != NULL;
@@ -108,7 +108,7 @@ static inline void policy_end_call(dmheap_word serial)
 }
 
 /* Call it, without the lock, and tell it what failed. True: it wants another try. */
-static DMHEAP_COLD bool policy_plead(dmheap_word serial, struct dmheap_failure* failure)
+static DMHEAP_COLD bool policy_call_failure_hook(dmheap_word serial, struct dmheap_failure* failure)
 {
     void* context = NULL;
     dmheap_port_lock();
@@ -117,11 +117,11 @@ static DMHEAP_COLD bool policy_plead(dmheap_word serial, struct dmheap_failure* 
     if (hook == NULL) {
         return false;
     }
-    const bool is_heard = hook(failure, context);
+    const bool is_retry_wanted = hook(failure, context);
     dmheap_port_lock();
     policy_end_call(serial);
     dmheap_port_unlock();
-    return is_heard;
+    return is_retry_wanted;
 }
 
 #endif

@@ -112,7 +112,7 @@ static bool set_quota(struct dmheap_ctx* asked, const char* module_name, quota s
             verdict = request.verdict;
         }
         dmheap_port_unlock();
-    } while (!is_done && request_is_heard(&request));
+    } while (!is_done && request_begin_retry(&request));
     if (verdict != VERDICT_OK) {
         report_module(verdict, what, request.module_name);
     }

@@ -249,12 +249,12 @@ static inline bool record_is_nobody(const char* text)
     return text == NULL || text[0] == '\0';
 }
 
-/* FNV-1a by G. Fowler, L. C. Noll and K.-P. Vo. */
+/* A name is hashed up to where it is too long. */
 static inline struct record_name record_measure(const char* text)
 {
-    struct record_name name = {text, 0, 2166136261U};
+    struct record_name name = {text, 0, BITS_HASH_OF_NOTHING};
     while (name.length <= RECORD_NAME_MAX && text[name.length] != '\0') {
-        name.hash = (name.hash ^ (uint8_t)text[name.length]) * 16777619U;
+        name.hash = bits_hash(name.hash, (uint8_t)text[name.length]);
         name.length++;
     }
     return name;
@@ -334,11 +334,11 @@ static inline struct record* record_find_measured(const struct dmheap_ctx* ctx,
     return NULL;
 }
 
-/* The hint for a name at that address. Multiplicative hashing: D. Knuth. */
+/* The hint for a name at that address. */
 static inline struct dmheap_hint* record_hint(struct dmheap_ctx* ctx, const char* text)
 {
     const uint32_t address = (uint32_t)((uintptr_t)text / 8);
-    return &ctx->hint[address * 2654435769U >> (32 - DMHEAP_HINTS_LOG2)];
+    return &ctx->hint[bits_scatter(address) >> (32 - DMHEAP_HINTS_LOG2)];
 }
 
 /*

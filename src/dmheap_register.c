@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Registration: makes the nine functions known to DMOD's loader, so that modules can call them; with
- * DMHEAP_COMPAT those of dmheap_ctx.h as well, which modules that include dmheap_compat.h call.
+ * DMHEAP_REGISTER_CTX those of dmheap_ctx.h as well.
  * Compiled inside a DMOD tree only, as an object of its own.
  *
  * The loader finds one record per function in the section .dmod.inputs; the public header makes
@@ -27,8 +27,7 @@
 #ifndef DMOD_ENABLE_REGISTRATION
 #define DMOD_ENABLE_REGISTRATION
 #endif
-#ifdef DMHEAP_COMPAT
-#undef DMHEAP_COMPAT
+#ifdef DMHEAP_REGISTER_CTX
 #pragma weak dmheap_ctx_init_registration
 #pragma weak dmheap_ctx_deinit_registration
 #pragma weak dmheap_ctx_is_initialized_registration
@@ -58,6 +57,7 @@
 #pragma weak dmheap_ctx_get_stats_registration
 #pragma weak dmheap_ctx_get_module_stats_registration
 #pragma weak dmheap_ctx_walk_modules_registration
+#pragma weak dmheap_ctx_report_registration
 #pragma weak dmheap_ctx_check_registration
 #pragma weak dmheap_ctx_check_image_registration
 #pragma weak dmheap_ctx_set_leak_policy_registration

@@ -9,7 +9,7 @@
  *     do {
  *         for each heap: try, and request_settle(&request, heap, outcome);
  *         release the lock;
- *     } while (nothing was served && request_is_heard(&request));    the lock is held again
+ *     } while (nothing was served && request_begin_retry(&request));    the lock is held again
  *     report request.verdict, if it is not VERDICT_OK
  */
 #ifndef DMHEAP_REQUEST_H
@@ -68,7 +68,7 @@ static const char* request_copy_name(char name[DMHEAP_NAME_BYTES], const char* t
 static DMHEAP_COLD void request_refuse(struct request* request, const struct dmheap_ctx* heap,
                                        enum dmheap_verdict why)
 {
-    if (request->is_retry || !policy_hears(heap)) {
+    if (request->is_retry || !policy_has_failure_hook(heap)) {
         return;
     }
     const char* const kept = request_copy_name(request->name, request->module_name);
@@ -95,24 +95,24 @@ static inline void request_settle(struct request* request, struct dmheap_ctx* he
  * Without the lock: ask the hooks of those that refused, in their order. True: one of them wants
  * another try, and the lock is held for it.
  */
-static DMHEAP_COLD bool request_is_heard(struct request* request)
+static DMHEAP_COLD bool request_begin_retry(struct request* request)
 {
-    bool is_heard = false;
-    for (unsigned i = 0; i < request->refusals && !is_heard; i++) {
+    bool is_retry_wanted = false;
+    for (unsigned i = 0; i < request->refusals && !is_retry_wanted; i++) {
         struct dmheap_failure failure = {
             NULL,          (enum dmheap_reason)account_reason_number(request->refusal[i].why),
             request->size, request->alignment,
             request->name, 0,
         };
-        is_heard = policies->plead(request->refusal[i].serial, &failure);
+        is_retry_wanted = policies->call_failure_hook(request->refusal[i].serial, &failure);
     }
     request->refusals = 0;
-    if (is_heard) {
+    if (is_retry_wanted) {
         request->is_retry = true;
         request->verdict = request->verdict == VERDICT_DAMAGED ? VERDICT_DAMAGED : VERDICT_OK;
         dmheap_port_lock();
     }
-    return is_heard;
+    return is_retry_wanted;
 }
 
 #endif

@@ -253,7 +253,7 @@ static bool register_several(struct dmheap_ctx* asked, const char* module_name)
         is_known = find_module(asked, request.module_name) != NULL;
         is_new = !is_known && make_module(asked, &request) != NULL;
         dmheap_port_unlock();
-    } while (!is_known && !is_new && request_is_heard(&request));
+    } while (!is_known && !is_new && request_begin_retry(&request));
     return report_registration(request.verdict, is_known, is_new, request.module_name);
 }
 
@@ -347,7 +347,7 @@ static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alig
     do {
         block = alloc_in_any(asked, &request);
         dmheap_port_unlock();
-    } while (DMHEAP_UNLIKELY(block == NULL) && request_is_heard(&request));
+    } while (DMHEAP_UNLIKELY(block == NULL) && request_begin_retry(&request));
     if (DMHEAP_UNLIKELY(request.verdict != VERDICT_OK)) {
         report_request(request.verdict, size, request.module_name);
     }
@@ -418,7 +418,7 @@ static void* realign_several(struct dmheap_ctx* asked, void* ptr, size_t alignme
         outcome = begin_realloc(heap, ptr, &request, &move);
         request_settle(&request, heap, outcome);
         dmheap_port_unlock();
-    } while (account_is_reason(outcome) && request_is_heard(&request));
+    } while (account_is_reason(outcome) && request_begin_retry(&request));
     if (move.to != NULL) {
         return edge_copy(serial, ptr, &move, request.verdict);
     }
@@ -488,7 +488,7 @@ bool dmheap_ctx_open_module(struct dmheap_ctx* ctx, const char* module_name,
                 found = handle_of(record);
             }
             dmheap_port_unlock();
-        } while (found.id == 0 && request_is_heard(&request));
+        } while (found.id == 0 && request_begin_retry(&request));
     }
     if (request.verdict != VERDICT_OK) {
         report_module(request.verdict, "opening", request.module_name);
@@ -534,7 +534,7 @@ static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t 
     do {
         block = alloc_handled(asked, module, &request);
         dmheap_port_unlock();
-    } while (DMHEAP_UNLIKELY(block == NULL) && request_is_heard(&request));
+    } while (DMHEAP_UNLIKELY(block == NULL) && request_begin_retry(&request));
     if (DMHEAP_UNLIKELY(request.verdict != VERDICT_OK)) {
         report_request(request.verdict, size, "(handle)");
     }
@@ -608,7 +608,7 @@ void* dmheap_ctx_calloc(struct dmheap_ctx* ctx, size_t count, size_t size, const
     do {
         serial = begin_clear(ctx, &request, &move);
         dmheap_port_unlock();
-    } while (move.to == NULL && !is_beyond && request_is_heard(&request));
+    } while (move.to == NULL && !is_beyond && request_begin_retry(&request));
     void* cleared = move.to != NULL ? clear(serial, &move) : NULL;
     if (move.to != NULL && cleared == NULL) {
         request.verdict = VERDICT_GONE;
@@ -660,7 +660,7 @@ static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* modul
         outcome = module_retag(heap, ptr, request.module_name);
         request_settle(&request, heap, outcome);
         dmheap_port_unlock();
-    } while (account_is_reason(outcome) && request_is_heard(&request));
+    } while (account_is_reason(outcome) && request_begin_retry(&request));
     if (request.verdict != VERDICT_OK) {
         report_pointer(request.verdict, "retag", ptr);
     }
@@ -729,7 +729,7 @@ static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const
             new_name = request_copy_name(kept, new_name);
         }
         dmheap_port_unlock();
-    } while (account_is_reason(outcome) && request_is_heard(&request));
+    } while (account_is_reason(outcome) && request_begin_retry(&request));
     if (request.verdict != VERDICT_OK) {
         report_module(request.verdict, "renaming", request.module_name);
     }
@@ -745,7 +745,7 @@ bool dmheap_ctx_rename_module(struct dmheap_ctx* ctx, const char* old_name, cons
 /* ---- policies --------------------------------------------------------------------- */
 
 static const struct policy_calls policy_calls = {
-    policy_list, policy_plead, leak_count, leak_report, leak_report_kept, leak_tell,
+    policy_list, policy_call_failure_hook, leak_count, leak_report, leak_report_kept, leak_tell,
 };
 
 /* Volatile, as `calls`: so that no compiler names in its stead what it points to. */

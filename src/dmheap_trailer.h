@@ -37,16 +37,19 @@ static inline uint8_t* trailer_alignment_byte(const struct dmheap_block* block, 
 /*
  * Another one in each place and each heap, so that one copied along with its block is wrong. It
  * covers the alignment's byte, which an overrun by one byte hits: none of its values has another's
- * canary. No byte of a canary is 0, so the end of a text always shows. Multiplicative hashing: D.
- * Knuth.
+ * canary. No byte of a canary is 0, so the end of a text always shows.
  */
+static inline uint32_t trailer_mix(uint32_t offset, uint32_t serial, uint32_t alignment)
+{
+    return (bits_scatter(offset) ^ serial ^ alignment * 0x102U) | 0x01010101U;
+}
+
 static inline uint32_t trailer_canary(const struct dmheap_ctx* ctx,
                                       const struct dmheap_block* block, uintptr_t size)
 {
-    const uint32_t place = (uint32_t)ctx_offset(ctx, block) * 2654435769U;
     const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
-    const uint32_t alignment = is_aligned ? *trailer_alignment_byte(block, size) * 0x102U : 0;
-    return (place ^ (uint32_t)ctx->serial ^ alignment) | 0x01010101U;
+    const uint32_t alignment = is_aligned ? *trailer_alignment_byte(block, size) : 0;
+    return trailer_mix((uint32_t)ctx_offset(ctx, block), (uint32_t)ctx->serial, alignment);
 }
 
 /* Write the canary of a live block: at last, when its header and its last byte are as they stay. */

@@ -55,7 +55,7 @@ static inline unsigned walk_front(const struct dmheap_ctx* ctx, const struct dmh
     if (size < BLOCK_MIN_BYTES || size > most || size % ctx_granule(ctx) != 0) {
         return 0;
     }
-    const struct dmheap_block* front = (const struct dmheap_block*)((uintptr_t)block - size);
+    const struct dmheap_block* front = block_before(block, size);
     if (front->header != (dmheap_word)size || live_index(ctx, block_payload(front)) < start) {
         return 0;
     }

@@ -72,5 +72,5 @@ $(printf '%s\n' "$3" | grep -E -e "$2")"
 
 check_summary() {
     echo "$check_passed checks passed, $check_failed failed"
-    [ "$check_failed" -eq 0 ]
+    [ "$check_failed" -eq 0 ] && [ "$check_passed" -gt 0 ]
 }

@@ -441,4 +441,14 @@ static inline int heap_case_end(void** state)
 #define heap_case(function) \
     cmocka_unit_test_setup_teardown(function, heap_case_begin, heap_case_end)
 
+/* A case about what not every setting or target has: elsewhere it is left out of the list. */
+#define case_if(condition, function, begin, end)                                                 \
+    {                                                                                            \
+        .name = #function, .test_func = (condition) ? (function) : NULL,                         \
+        .setup_func = (condition) ? (begin) : NULL, .teardown_func = (condition) ? (end) : NULL, \
+    }
+
+#define heap_case_if(condition, function) \
+    case_if(condition, function, heap_case_begin, heap_case_end)
+
 #endif

@@ -191,6 +191,19 @@ static void the_highest_bit_of_a_word_is_found_in_its_whole_width(void** state)
     }
 }
 
+static void a_share_is_rounded_and_never_above_all(void** state)
+{
+    (void)state;
+    assert_int_equal(bits_share(0, 7, 1000), 0);
+    assert_int_equal(bits_share(1, 3, 100), 33);
+    assert_int_equal(bits_share(2, 3, 100), 67);
+    assert_int_equal(bits_share(1, 2, 1), 1); /* a half is rounded up */
+    assert_int_equal(bits_share(3, 3, 1000), 1000);
+    assert_int_equal(bits_share(4, 3, 1000), 1000);
+    assert_int_equal(bits_share(UINTPTR_MAX / 4, UINTPTR_MAX, 1000), 250);
+    assert_int_equal(bits_share(UINTPTR_MAX, UINTPTR_MAX, 1000), 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +218,7 @@ int main(void)
         cmocka_unit_test(scans_agree_for_all_16_bit_values_in_both_halves),
         cmocka_unit_test(scans_agree_for_many_other_values),
         cmocka_unit_test(the_highest_bit_of_a_word_is_found_in_its_whole_width),
+        cmocka_unit_test(a_share_is_rounded_and_never_above_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -932,18 +932,12 @@ static void each_damage_is_told_with_its_place_and_whose_blocks_lie_beside(void*
 static void each_damage_of_an_account_is_told_with_its_place(void** state)
 {
     (void)state;
-    if (!DMHEAP_ACCOUNTING) {
-        skip();
-    }
     expect_all_told(account_damages, COUNT_OF(account_damages));
 }
 
 static void each_damage_of_a_canary_is_told_with_its_place_and_block(void** state)
 {
     (void)state;
-    if (!DMHEAP_CANARY) {
-        skip();
-    }
     expect_all_told(canary_damages, COUNT_OF(canary_damages));
 }
 
@@ -951,9 +945,6 @@ static void each_damage_of_a_canary_is_told_with_its_place_and_block(void** stat
 static void an_account_whose_block_moves_is_no_fault(void** state)
 {
     (void)state;
-    if (!DMHEAP_ACCOUNTING) {
-        skip();
-    }
     lay_scene();
     void* ptr = dmheap_malloc(350, "new");
     assert_non_null(dmheap_malloc(350, NULL));
@@ -1319,9 +1310,9 @@ int main(int argc, char** argv)
         heap_case(a_module_that_is_being_unregistered_is_no_fault),
         heap_case(a_block_that_is_the_heaps_by_mistake_counts_as_moving),
         heap_case(each_damage_is_told_with_its_place_and_whose_blocks_lie_beside),
-        heap_case(each_damage_of_an_account_is_told_with_its_place),
-        heap_case(each_damage_of_a_canary_is_told_with_its_place_and_block),
-        heap_case(an_account_whose_block_moves_is_no_fault),
+        heap_case_if(DMHEAP_ACCOUNTING, each_damage_of_an_account_is_told_with_its_place),
+        heap_case_if(DMHEAP_CANARY, each_damage_of_a_canary_is_told_with_its_place_and_block),
+        heap_case_if(DMHEAP_ACCOUNTING, an_account_whose_block_moves_is_no_fault),
         heap_case(what_nothing_uses_is_found_written_over),
         heap_case(a_field_of_the_context_that_was_written_over_is_named),
         heap_case(a_context_that_was_written_over_as_a_whole_is_told),

@@ -527,9 +527,6 @@ static void init_of_1024_bytes_serves_a_module(void** state)
 static void init_of_16_mib_serves(void** state)
 {
     (void)state;
-    if (TEST_MIB_MAX < 17) {
-        skip();
-    }
     heap_open(16 * MIB, 8);
     unsigned char* ptr = dmheap_malloc(15 * MIB, "sensor");
     assert_non_null(ptr);
@@ -563,9 +560,6 @@ static void expect_no_size_near_16_mib(size_t heap_bytes, size_t alignment)
 static void no_size_wraps_around_what_a_header_can_tell(void** state)
 {
     (void)state;
-    if (TEST_MIB_MAX < 17) {
-        skip();
-    }
     for (size_t alignment = 8; alignment <= 64; alignment *= 2) {
         expect_no_size_near_16_mib(16 * MIB, alignment);
         expect_no_size_near_16_mib(16 * MIB + 110 * KIB, alignment);
@@ -575,9 +569,6 @@ static void no_size_wraps_around_what_a_header_can_tell(void** state)
 static void init_of_more_is_refused_with_4_byte_headers_and_serves_with_8(void** state)
 {
     (void)state;
-    if (TEST_MIB_MAX < 65) {
-        skip();
-    }
     const size_t size = 64 * MIB;
     unsigned char* buffer = arena_make(size, 0);
     if (HAS_NARROW_WORDS) {
@@ -1525,9 +1516,10 @@ int main(void)
         heap_case(init_takes_any_size),
         heap_case(init_of_1024_bytes_serves_nobody),
         heap_case(init_of_1024_bytes_serves_a_module),
-        heap_case(init_of_16_mib_serves),
-        heap_case(no_size_wraps_around_what_a_header_can_tell),
-        heap_case(init_of_more_is_refused_with_4_byte_headers_and_serves_with_8),
+        heap_case_if(TEST_MIB_MAX >= 17, init_of_16_mib_serves),
+        heap_case_if(TEST_MIB_MAX >= 17, no_size_wraps_around_what_a_header_can_tell),
+        heap_case_if(TEST_MIB_MAX >= 65,
+                     init_of_more_is_refused_with_4_byte_headers_and_serves_with_8),
         heap_case(init_refuses_sizes_beyond_every_header_unwritten),
         heap_case(init_refuses_a_buffer_at_the_end_of_the_address_space),
         heap_case(init_needs_a_power_of_two),

@@ -575,6 +575,29 @@ static void both_places_belong_to_the_heap_during_a_move(void** state)
     (void)heap_verify();
 }
 
+static void of_two_moves_of_a_module_that_went_each_ends_alone(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const unsigned char* ptr[] = {make_stuck("app"), make_stuck("app")};
+    struct module_move move[COUNT_OF(ptr)];
+    for (size_t i = 0; i < COUNT_OF(ptr); i++) {
+        assert_int_equal(resize(ptr[i], 400, &move[i]), VERDICT_MUST_MOVE);
+    }
+    forget("app");
+    assert_int_equal(module_finish_move(test_heap.ctx, &move[0]), VERDICT_GONE);
+    assert_int_equal(modules(), 1);
+    if (DMHEAP_ACCOUNTING) {
+        struct record* record = module_of(test_heap.ctx, move[1].owner);
+        const struct dmheap_holding* left = record_holding(test_heap.ctx, record);
+        assert_int_equal(left->blocks, 2);
+        assert_int_equal(left->bytes, block_size(move[1].from) + block_size(move[1].to));
+    }
+    assert_int_equal(module_finish_move(test_heap.ctx, &move[1]), VERDICT_GONE);
+    assert_int_equal(modules(), 0);
+    (void)heap_verify();
+}
+
 static void a_move_keeps_the_alignment(void** state)
 {
     (void)state;
@@ -662,6 +685,7 @@ int main(void)
         heap_case(a_renamed_module_is_not_found_by_the_old_pointer),
         heap_case(a_move_ends_with_the_new_place_in_the_owners_hands),
         heap_case(both_places_belong_to_the_heap_during_a_move),
+        heap_case(of_two_moves_of_a_module_that_went_each_ends_alone),
         heap_case(a_move_keeps_the_alignment),
         heap_case(a_move_without_a_place_to_go_changes_nothing),
         heap_case(a_move_whose_owner_went_meanwhile_frees_both_places),

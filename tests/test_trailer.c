@@ -2,7 +2,7 @@
 /*
  * What stands behind a payload: the numbers of DMHEAP_SEQUENCE, with what dmheap_ctx.h says of
  * marks, and the canaries of DMHEAP_CANARY; and what DMHEAP_POISON leaves of freed memory. A case
- * whose setting is off is skipped.
+ * whose setting is off is left out.
  *
  *     test_trailer           all cases, the random ones from a fresh seed
  *     test_trailer SEED      all cases, the random ones from that seed
@@ -26,11 +26,6 @@ static void random_begin(void)
     (void)fflush(stdout);
     random_state = seed;
 }
-
-#define need_setting(setting) \
-    if (!(setting)) {         \
-        skip();               \
-    }
 
 /* ---- numbers ---------------------------------------------------------------------------- */
 
@@ -71,7 +66,6 @@ static bool expect_no_number(const struct dmheap_block_info* info, void* context
 static void without_the_setting_numbers_are_0(void** state)
 {
     (void)state;
-    need_setting(!DMHEAP_SEQUENCE);
     heap_open(4 * KIB, 8);
     assert_non_null(dmheap_malloc(10, "app"));
     assert_true(dmheap_ctx_walk(NULL, expect_no_number, NULL));
@@ -80,7 +74,6 @@ static void without_the_setting_numbers_are_0(void** state)
 static void each_block_has_a_higher_number_than_those_before(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_SEQUENCE);
     struct dmheap_module module;
     heap_open(8 * KIB, 8);
     uint32_t last = 0;
@@ -108,7 +101,6 @@ static bool expect_numbers_of_what_lives(const struct dmheap_block_info* info, v
 static void free_memory_has_no_number(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_SEQUENCE);
     heap_open(8 * KIB, 8);
     void* hole = dmheap_malloc(100, NULL);
     assert_non_null(dmheap_malloc(10, "app"));
@@ -119,7 +111,6 @@ static void free_memory_has_no_number(void** state)
 static void a_block_keeps_its_number(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_SEQUENCE);
     heap_open(16 * KIB, 8);
     void* ptr = dmheap_malloc(100, "app");
     const uint32_t number = number_of(ptr);
@@ -149,7 +140,6 @@ static void a_block_keeps_its_number(void** state)
 static void a_number_stands_behind_what_a_client_may_use(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_SEQUENCE);
     heap_open(16 * KIB, 8);
     for (size_t size = 0; size < 100; size++) {
         void* ptr = size % 2 == 0 ? dmheap_malloc(size, NULL) : dmheap_aligned_alloc(64, size, "a");
@@ -169,7 +159,6 @@ static void a_number_stands_behind_what_a_client_may_use(void** state)
 static void numbers_last_as_long_as_their_blocks(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_SEQUENCE);
     struct {
         void* ptr;
         uint32_t number;
@@ -368,7 +357,6 @@ static void expect_refused(void* ptr)
 static void an_overrun_by_any_byte_is_refused(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     static const size_t alignments[] = {8, 64, 512};
     heap_open(4 * KIB, 8);
     for (unsigned i = 0; i < 30; i++) {
@@ -397,7 +385,6 @@ static void an_overrun_by_any_byte_is_refused(void** state)
 static void the_end_of_a_text_always_shows(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     for (unsigned heap = 0; heap < 20; heap++) {
         heap_open(8 * KIB, 8);
         for (char* ptr = dmheap_malloc(9, NULL); ptr != NULL; ptr = dmheap_malloc(9, NULL)) {
@@ -419,7 +406,6 @@ static void the_end_of_a_text_always_shows(void** state)
 static void a_canary_is_no_other_blocks(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     heap_open(4 * KIB, 8);
     unsigned char* one = dmheap_malloc(40, "app");
     unsigned char* two = dmheap_malloc(40, "app");
@@ -434,7 +420,6 @@ static void a_canary_is_no_other_blocks(void** state)
 static void a_canary_is_no_other_heaps(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     unsigned char* buffer = arena_make(4 * KIB, 0);
     unsigned char before[100 + BLOCK_TRAILER_BYTES];
     assert_true(heap_start(buffer, 4 * KIB, 8));
@@ -451,7 +436,6 @@ static void a_canary_is_no_other_heaps(void** state)
 static void a_resized_block_has_its_canary_behind_its_new_end(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     heap_open(16 * KIB, 8);
     static const size_t sizes[] = {10, 90, 200, 30, 3000, 1, 7000};
     unsigned char* ptr = dmheap_malloc(50, "app");
@@ -474,7 +458,6 @@ static void a_resized_block_has_its_canary_behind_its_new_end(void** state)
 static void unregistration_leaves_what_was_overrun_alone(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     enum { BLOCKS = 12 };
     for (unsigned victim = 0; victim < BLOCKS; victim++) {
         unsigned char* ptr[BLOCKS];
@@ -500,7 +483,6 @@ static void unregistration_leaves_what_was_overrun_alone(void** state)
 static void a_size_that_leads_to_another_blocks_end_is_refused(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_CANARY);
     heap_open(64 * KIB, 8);
     void* ptr = dmheap_malloc(4 * KIB, NULL);
     dmheap_word past = 0;
@@ -538,7 +520,6 @@ static bool is_poisoned_but_for_tags(const unsigned char* ptr, size_t size)
 static void freed_memory_is_filled(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     heap_open(16 * KIB, 8);
     for (unsigned i = 0; i < 200; i++) {
         void* front = dmheap_malloc(40, NULL);
@@ -561,7 +542,6 @@ static void freed_memory_is_filled(void** state)
 static void what_a_module_had_is_filled(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     enum { BLOCKS = 300 };
     static unsigned char* ptr[BLOCKS];
     static size_t usable[BLOCKS];
@@ -584,7 +564,6 @@ static void what_a_module_had_is_filled(void** state)
 static void the_place_that_a_block_moves_from_is_filled(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     heap_open(16 * KIB, 8);
     for (unsigned i = 0; i < 20; i++) {
         unsigned char* ptr =
@@ -639,7 +618,6 @@ static void use_the_block(struct meanwhile* meanwhile)
 static void a_block_that_is_being_filled_is_nobodys_to_use(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     heap_open(8 * KIB, 8);
     unsigned char* ptr = dmheap_malloc(100, "app");
     (void)dmheap_malloc(10, NULL);
@@ -660,7 +638,6 @@ static void unregister_meanwhile(struct meanwhile* meanwhile)
 static void a_module_may_go_while_its_block_is_being_filled(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     heap_open(8 * KIB, 8);
     (void)dmheap_malloc(200, "app");
     unsigned char* ptr = dmheap_malloc(100, "app");
@@ -679,7 +656,6 @@ static void end_heap_meanwhile(struct meanwhile* meanwhile)
 static void a_heap_that_goes_while_a_block_is_being_filled_is_reported(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     heap_open(8 * KIB, 8);
     unsigned char* ptr = dmheap_malloc(100, NULL);
     snapshot_take();
@@ -695,7 +671,6 @@ static void a_heap_that_goes_while_a_block_is_being_filled_is_reported(void** st
 static void what_is_refused_is_not_filled(void** state)
 {
     (void)state;
-    need_setting(DMHEAP_POISON);
     heap_open(8 * KIB, 8);
     (void)dmheap_malloc(10, "app");
     unsigned char* ptr = dmheap_malloc(100, "app");
@@ -724,12 +699,12 @@ int main(int argc, char** argv)
 {
     seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
     const struct CMUnitTest cases[] = {
-        heap_case(without_the_setting_numbers_are_0),
-        heap_case(each_block_has_a_higher_number_than_those_before),
-        heap_case(free_memory_has_no_number),
-        heap_case(a_block_keeps_its_number),
-        heap_case(a_number_stands_behind_what_a_client_may_use),
-        heap_case(numbers_last_as_long_as_their_blocks),
+        heap_case_if(!DMHEAP_SEQUENCE, without_the_setting_numbers_are_0),
+        heap_case_if(DMHEAP_SEQUENCE, each_block_has_a_higher_number_than_those_before),
+        heap_case_if(DMHEAP_SEQUENCE, free_memory_has_no_number),
+        heap_case_if(DMHEAP_SEQUENCE, a_block_keeps_its_number),
+        heap_case_if(DMHEAP_SEQUENCE, a_number_stands_behind_what_a_client_may_use),
+        heap_case_if(DMHEAP_SEQUENCE, numbers_last_as_long_as_their_blocks),
         heap_case(what_is_since_a_mark_is_told_across_the_end_of_the_numbers),
 #if DMHEAP_SEQUENCE
         heap_case(a_mark_tells_new_blocks_from_old_ones),
@@ -738,20 +713,20 @@ int main(int argc, char** argv)
         heap_case(a_mark_is_good_for_all_heaps),
         heap_case(without_a_heap_nothing_is_since_a_mark),
 #endif
-        heap_case(an_overrun_by_any_byte_is_refused),
-        heap_case(the_end_of_a_text_always_shows),
-        heap_case(a_canary_is_no_other_blocks),
-        heap_case(a_canary_is_no_other_heaps),
-        heap_case(a_resized_block_has_its_canary_behind_its_new_end),
-        heap_case(unregistration_leaves_what_was_overrun_alone),
-        heap_case(a_size_that_leads_to_another_blocks_end_is_refused),
-        heap_case(freed_memory_is_filled),
-        heap_case(what_a_module_had_is_filled),
-        heap_case(the_place_that_a_block_moves_from_is_filled),
-        heap_case(a_block_that_is_being_filled_is_nobodys_to_use),
-        heap_case(a_module_may_go_while_its_block_is_being_filled),
-        heap_case(a_heap_that_goes_while_a_block_is_being_filled_is_reported),
-        heap_case(what_is_refused_is_not_filled),
+        heap_case_if(DMHEAP_CANARY, an_overrun_by_any_byte_is_refused),
+        heap_case_if(DMHEAP_CANARY, the_end_of_a_text_always_shows),
+        heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_blocks),
+        heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_heaps),
+        heap_case_if(DMHEAP_CANARY, a_resized_block_has_its_canary_behind_its_new_end),
+        heap_case_if(DMHEAP_CANARY, unregistration_leaves_what_was_overrun_alone),
+        heap_case_if(DMHEAP_CANARY, a_size_that_leads_to_another_blocks_end_is_refused),
+        heap_case_if(DMHEAP_POISON, freed_memory_is_filled),
+        heap_case_if(DMHEAP_POISON, what_a_module_had_is_filled),
+        heap_case_if(DMHEAP_POISON, the_place_that_a_block_moves_from_is_filled),
+        heap_case_if(DMHEAP_POISON, a_block_that_is_being_filled_is_nobodys_to_use),
+        heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_is_being_filled),
+        heap_case_if(DMHEAP_POISON, a_heap_that_goes_while_a_block_is_being_filled_is_reported),
+        heap_case_if(DMHEAP_POISON, what_is_refused_is_not_filled),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

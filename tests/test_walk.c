@@ -83,6 +83,9 @@ static bool visit_in_order(const struct dmheap_block_info* info, void* context)
                                                        : DMHEAP_BLOCK_LIVE);
     assert_string_equal(info->module_name,
                         owner >= OWNER_MODULES ? heap_owner_name(info->ptr) : "");
+    const struct record* record = owner >= OWNER_MODULES ? record_of(test_heap.ctx, owner) : NULL;
+    assert_int_equal(info->module.id, record != NULL ? owner : 0);
+    assert_int_equal(info->module.serial, record != NULL ? record->serial : 0);
     visits->next = heap_next_block(block);
     return visits->count < visits->most;
 }

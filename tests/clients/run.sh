@@ -83,7 +83,7 @@ check_clients() { # compiler, its C++ one, architecture
     check_refused "$cc: a function of the later generation is no symbol" 'undefined reference' \
         $cc $flags -o "$at-foreign" "$work/foreign.c" "$at-dmheap.o" -pthread
 
-    command -v "$2" >/dev/null || return
+    command -v "$2" >/dev/null || { check_fail "$2" "no such compiler"; return; }
     cc="$2 $3"
     flags="-std=c++11 $strict $sanitize"
     client "C++, the context-first interface" cxx $later tests/clients/driver.cpp "$at-dmheap.o"
