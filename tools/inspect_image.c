@@ -128,8 +128,8 @@ static void copy_printable(char name[INSPECT_NAME_BYTES], const char* text)
 {
     unsigned length = 0;
     for (; text[length] != '\0'; length++) {
-        const unsigned char c = (unsigned char)text[length];
-        name[length] = c >= 0x20 && c < 0x7F ? (char)c : '?';
+        const char sign = text[length];
+        name[length] = (char)(sign >= 0x20 && sign < 0x7F ? sign : '?');
     }
     name[length] = '\0';
 }
@@ -381,7 +381,7 @@ void inspect_release(struct inspection* inspection)
 
 unsigned inspect_share(const struct inspection* inspection, uint64_t part)
 {
-    return (unsigned)((double)part * 1000.0 / (double)inspection->size + 0.5);
+    return bits_share((uintptr_t)part, (uintptr_t)inspection->size, 1000);
 }
 
 uint64_t inspect_scattered(const struct inspection* inspection)

@@ -70,7 +70,7 @@ static void show_account(FILE* out, const struct inspect_account* account)
     show_number(out, "allocations", account->allocations);
     show_number(out, "failures", account->failures);
     show_bytes(out, "largest_failure", account->largest_failure);
-    (void)fprintf(out, "\"last_failure\": \"%s\"}", inspect_reason(account));
+    (void)fprintf(out, "\"last_reason\": \"%s\"}", inspect_reason(account));
 }
 
 static void show_totals(FILE* out, const struct inspection* inspection)
@@ -123,7 +123,7 @@ static void show_blocks(FILE* out, const struct inspection* inspection, const ch
         const struct inspect_block* block = &inspection->blocks[i];
         (void)fprintf(out,
                       "%s\n    {\"address\": %" PRIu64 ", \"size\": %" PRIu64
-                      ", \"kind\": \"%s\", \"owner\": %u, \"number\": %" PRIu32
+                      ", \"kind\": \"%s\", \"owner\": %u, \"sequence\": %" PRIu32
                       ", \"listed\": %s, \"damaged\": %s}",
                       i == 0 ? "" : ",", block->address, block->size, kinds[block->kind],
                       block->owner, block->number,
@@ -140,7 +140,7 @@ static void show_heap(FILE* out, const struct inspection* inspection, const char
     show_number(out, "image_offset", inspection->place);
     show_number(out, "header_bytes", inspection->header_bytes);
     show_number(out, "alignment", inspection->alignment);
-    (void)fprintf(out, "\"accounts\": %s, \"numbers\": %s, \"canaries\": %s, ",
+    (void)fprintf(out, "\"accounts\": %s, \"sequence\": %s, \"canaries\": %s, ",
                   inspection->has_accounts ? "true" : "false",
                   inspection->has_numbers ? "true" : "false",
                   inspection->has_canaries ? "true" : "false");

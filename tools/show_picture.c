@@ -9,8 +9,8 @@
 #define ROW_HEIGHT 14U
 #define MARGIN     20U
 #define TOP        64U
-#define LABEL      110U
-#define LEGEND     30U /* owners in it; the others are in tooltips only */
+#define LABEL      160U /* room for an address of 64 bits */
+#define LEGEND     30U  /* owners in it; the others are in tooltips only */
 
 static void show_escaped(FILE* out, const char* text)
 {
@@ -96,11 +96,11 @@ static void show_legend(FILE* out, const struct inspection* inspection, const un
 {
     for (unsigned i = 0; i < count; i++) {
         const struct inspect_owner* owner = &inspection->owners[sorted[i]];
-        const unsigned x = LABEL + i % 2 * (WIDTH / 2);
-        const unsigned y = top + i / 2 * 18;
-        (void)fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"12\" height=\"12\" fill=\"", x, y);
+        const unsigned left = LABEL + i % 2 * (WIDTH / 2);
+        const unsigned row = top + i / 2 * 18;
+        (void)fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"12\" height=\"12\" fill=\"", left, row);
         show_colour(out, i, sorted[i] == 1 ? INSPECT_OWN : INSPECT_LIVE);
-        (void)fprintf(out, "\"/><text x=\"%u\" y=\"%u\">", x + 18, y + 11);
+        (void)fprintf(out, "\"/><text x=\"%u\" y=\"%u\">", left + 18, row + 11);
         show_escaped(out, owner->name);
         (void)fprintf(out, ": %" PRIu64 " bytes, %" PRIu64 " blocks</text>\n", owner->bytes,
                       owner->blocks);
@@ -160,8 +160,9 @@ static unsigned show_heap(FILE* out, const struct inspection* inspection, unsign
     show_head(out, inspection);
     for (unsigned row = 0; row < picture.rows; row++) {
         (void)fprintf(out,
-                      "<text x=\"%u\" y=\"%u\" font-family=\"monospace\">0x%08" PRIx64 "</text>\n",
-                      MARGIN, TOP + row * ROW_HEIGHT + ROW_HEIGHT - 3,
+                      "<text x=\"%u\" y=\"%u\" font-family=\"monospace\" text-anchor=\"end\">"
+                      "0x%08" PRIx64 "</text>\n",
+                      LABEL - 8, TOP + row * ROW_HEIGHT + ROW_HEIGHT - 3,
                       inspection->base + inspection->first + row * picture.row_bytes);
     }
     for (size_t i = 0; i < inspection->block_count; i++) {
@@ -221,7 +222,7 @@ static void show_owner_rows(FILE* out, const struct inspection* inspection)
                   "<h2>Modules</h2>\n<table><tr><th>name</th><th>bytes</th><th>blocks</th>"
                   "<th>largest</th>%s</tr>\n",
                   inspection->has_accounts
-                      ? "<th>peak</th><th>limit</th><th>reserve</th><th>blocks ever</th>"
+                      ? "<th>peak</th><th>limit</th><th>reserve</th><th>allocations</th>"
                         "<th>refused</th><th>last for</th>"
                       : "");
     for (unsigned i = 0; i < count; i++) {

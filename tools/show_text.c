@@ -66,7 +66,7 @@ static void show_summary(FILE* out, const struct inspection* inspection)
 static char letter_of(unsigned place)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    return place < sizeof(letters) - 1 ? letters[place] : '*';
+    return (char)(place < sizeof(letters) - 1 ? letters[place] : '*');
 }
 
 static void show_owners(FILE* out, const struct inspection* inspection, const unsigned* sorted,
@@ -111,7 +111,7 @@ static void show_accounts(FILE* out, const struct inspection* inspection, const 
                           unsigned count)
 {
     static const char columns[] =
-        "          peak      limit    reserve    blocks  refused    largest  last for  name\n";
+        "          peak      limit    reserve    allocs  refused      up to  last for  name\n";
     const uint64_t* failures = inspection->failures;
     (void)fprintf(out, "\nAccounts\n");
     (void)fprintf(out, "  least free %10" PRIu64 " bytes\n  reserved   %10" PRIu64 " bytes\n",
@@ -158,23 +158,23 @@ static void show_map(FILE* out, const struct inspection* inspection, const char*
 {
     const uint64_t step = (inspection->size + MAP_CELLS - 1) / MAP_CELLS;
     const uint64_t cell = step < 16 ? 16 : step;
-    size_t i = 0;
+    size_t first = 0;
     (void)fprintf(out, "\nMap, %" PRIu64 " bytes a sign; . free  _ untouched  ? not readable\n",
                   cell);
     for (uint64_t at = 0; at < inspection->size; at += cell) {
         const struct inspect_block* blocks = inspection->blocks;
         uint64_t most = 0;
         char sign = '?';
-        while (i + 1 < inspection->block_count && blocks[i + 1].start <= at) {
-            i++;
+        while (first + 1 < inspection->block_count && blocks[first + 1].start <= at) {
+            first++;
         }
-        for (size_t k = i; k < inspection->block_count && blocks[k].start < at + cell; k++) {
-            const uint64_t start = blocks[k].start > at ? blocks[k].start : at;
-            const uint64_t stop = blocks[k].start + blocks[k].size;
+        for (size_t i = first; i < inspection->block_count && blocks[i].start < at + cell; i++) {
+            const uint64_t start = blocks[i].start > at ? blocks[i].start : at;
+            const uint64_t stop = blocks[i].start + blocks[i].size;
             const uint64_t part = (stop < at + cell ? stop : at + cell) - start;
             if (part > most) {
                 most = part;
-                sign = sign_of(&blocks[k], letters);
+                sign = sign_of(&blocks[i], letters);
             }
         }
         if (at / cell % MAP_COLUMNS == 0) {

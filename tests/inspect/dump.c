@@ -7,6 +7,7 @@
  *     dump overrun   with a header that the client in front wrote over
  *     dump owner     with a block of a module that there is not
  *     dump canary    with a byte behind what a client may use written over
+ *     dump report    a sound heap; its report goes to standard error, as text and then as JSON
  */
 #include "dmheap.h"
 #include "dmheap_ctx.h"
@@ -37,6 +38,11 @@ static bool keep_accounts(void)
 #else
     return true;
 #endif
+}
+
+static bool print_line(const char* line, void* context)
+{
+    return fprintf(context, "%s\n", line) > 0;
 }
 
 int main(int argc, char** argv)
@@ -72,6 +78,11 @@ int main(int argc, char** argv)
     }
     if (strcmp(what, "canary") == 0) {
         frame[dmheap_ctx_usable_size(NULL, frame) + 1] = 'x'; /* one that tells its alignment */
+    }
+    if (strcmp(what, "report") == 0 &&
+        (!dmheap_ctx_report(NULL, DMHEAP_REPORT_ALL, print_line, stderr) ||
+         !dmheap_ctx_report(NULL, DMHEAP_REPORT_ALL | DMHEAP_REPORT_JSON, print_line, stderr))) {
+        return 1;
     }
     return fwrite(memory.bytes, sizeof(memory.bytes), 1, stdout) == 1 ? 0 : 1;
 }

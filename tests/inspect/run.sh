@@ -49,8 +49,8 @@ assert sum(b["size"] for b in seen["blocks"]) == stats["size"]
 assert stats["used"] + stats["free"] + stats["lost"] == stats["size"]
 modules = {m["name"]: m for m in seen["modules"]}
 assert modules["config <&\"> \\"]["blocks"] == 1 and modules["network"]["blocks"] == 1
-numbers = [b["number"] for b in seen["blocks"] if b["kind"] in ("live", "own")]
-assert len(set(numbers)) == (len(numbers) if heap["numbers"] else 1)
+numbers = [b["sequence"] for b in seen["blocks"] if b["kind"] in ("live", "own")]
+assert len(set(numbers)) == (len(numbers) if heap["sequence"] else 1)
 if heap["accounts"]:
     for m in modules.values():
         if m["module"] and check["sound"]:
@@ -60,11 +60,11 @@ if heap["accounts"]:
     assert modules["network"]["account"]["reserve"] == 900
     dead, = seen["account"]["dead"]
     assert dead["name"] == "former" and dead["account"]["failures"] == 1
-    assert dead["account"]["last_failure"] == "limit"
+    assert dead["account"]["last_reason"] == "limit"
     assert seen["account"]["failures"] == [0, 0, 1, 0]
 else:
     assert "account" not in seen
-settings = [s for s in ("accounts", "numbers", "canaries") if heap[s]]
+settings = [s for s in ("accounts", "sequence", "canaries") if heap[s]]
 print(heap["header_bytes"], heap["byte_order"], heap["image_offset"], stats["live_blocks"],
       stats["free_blocks"], len(modules), check["sound"], *settings)'
 
@@ -83,6 +83,40 @@ assert any(t.startswith("config <&\"> \\: ") for t in titles), titles
 assert not any("href" in k or "src" in k for e in root.iter() for k in e.attrib)' "$work/out"
 }
 
+same='import json, sys
+def has(seen, wanted, where):
+    if isinstance(wanted, dict):
+        for key, value in wanted.items():
+            if key not in ("image_offset", "check", "lost", "listed", "damaged"):
+                assert key in seen, (where, key)
+                has(seen[key], value, where + "." + key)
+    elif isinstance(wanted, list):
+        assert len(seen) == len(wanted), where
+        for i, value in enumerate(wanted):
+            has(seen[i], value, f"{where}[{i}]")
+    else:
+        assert seen == wanted, (where, seen, wanted)
+report, tool = (json.load(open(name))["heaps"] for name in sys.argv[1:])
+for heap in report + tool:
+    heap["modules"].sort(key=lambda module: module["owner"])
+has(report, tool, "heaps")'
+
+# What a target reports of itself is what the tool shows of its image.
+expect_report() { # image
+    seen=$work/$1-report
+    "$work/dump-$1" report >"$seen.bin" 2>"$seen"
+    sed '/^{"heaps"/,$d; 1,/^Summary$/d; /^  malloc /d; /^  hole /d; /^$/d' "$seen" >"$seen.text"
+    sed -n '/^{"heaps"/,$p' "$seen" >"$seen.json"
+    base=$(sed -n '1s/^Heap at \(0x[0-9a-f]*\):.*/\1/p' "$seen")
+    base=$(printf '0x%x' $((base - 64)))
+    check_equal "$1: exit status with the report's address" 0 \
+        "$(status --address="$base" "$seen.bin")"
+    sed '1,/^Summary$/d; /^Leaks/,$d; /^$/d' "$work/out" >"$work/text"
+    check_run "$1: the report as text says the same" diff -u "$work/text" "$seen.text"
+    check_equal "$1: exit status as JSON" 0 "$(status --json --address="$base" "$seen.bin")"
+    check_run "$1: the report as JSON says the same" python3 -c "$same" "$seen.json" "$work/out"
+}
+
 # ---- formats ----------------------------------------------------------------------
 
 # -O0 and -Os: on a PC the live map is longer unless it is built to save space.
@@ -95,16 +129,18 @@ for cell in "64 4" "64 8" "32 4" "32 8"; do
     expect_facts "$name-sound" "$2 little 64 17 2 18 True" 0
     expect_facts "$name-overrun" "$2 little 64 17 1 19 False" 1
     expect_facts "$name-owner" "$2 little 64 17 2 19 False" 1
+    expect_report "$name"
     expect_xml "$name-sound" svg
     expect_xml "$name-overrun" html
     # shellcheck disable=SC2086
     dump "$name-all" "sound owner canary" "-m$1" "-DDMHEAP_HEADER_BYTES=$2" -Os $all || continue
-    expect_facts "$name-all-sound" "$2 little 64 17 3 18 True accounts numbers canaries" 0
-    expect_facts "$name-all-owner" "$2 little 64 17 3 19 False accounts numbers canaries" 1
-    expect_facts "$name-all-canary" "$2 little 64 17 3 18 False accounts numbers canaries" 1
+    expect_facts "$name-all-sound" "$2 little 64 17 3 18 True accounts sequence canaries" 0
+    expect_facts "$name-all-owner" "$2 little 64 17 3 19 False accounts sequence canaries" 1
+    expect_facts "$name-all-canary" "$2 little 64 17 3 18 False accounts sequence canaries" 1
+    expect_report "$name-all"
     expect_xml "$name-all-sound" html
 done
-for cell in "ACCOUNTING accounts" "SEQUENCE numbers" "CANARY canaries"; do
+for cell in "ACCOUNTING accounts" "SEQUENCE sequence" "CANARY canaries"; do
     image=${cell#* }
     dump "$image" sound -m64 "-DDMHEAP_${cell% *}=1" -O0 || continue
     expect_facts "$image-sound" "4 little 64 17 2 18 True $image" 0
@@ -115,7 +151,7 @@ for image in target m32-h4-all; do
     python3 tests/inspect/swap.py "$work/$image-sound.bin" "$work/out" >"$work/big-$image.bin"
 done
 expect_facts big-target "4 big 64 17 2 18 True" 0
-expect_facts big-m32-h4-all "4 big 64 17 3 18 True accounts numbers canaries" 0
+expect_facts big-m32-h4-all "4 big 64 17 3 18 True accounts sequence canaries" 0
 
 # ---- text -------------------------------------------------------------------------
 

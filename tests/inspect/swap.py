@@ -14,7 +14,7 @@ seen = json.load(open(sys.argv[2]))["heaps"][0]
 heap = seen["heap"]
 start = heap["image_offset"]
 assert heap["address"] == start and heap["header_bytes"] == 4
-trailer = 4 * (heap["numbers"] + heap["canaries"])
+trailer = 4 * (heap["sequence"] + heap["canaries"])
 holding = 36 if heap["accounts"] else 0
 swapped = bytearray(image)
 for at in range(start, len(image) - 3, 4):
