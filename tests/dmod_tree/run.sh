@@ -12,15 +12,17 @@ cd "$(dirname "$0")/../.." || exit 1
 work=$PWD/build/dmod_tree
 rm -rf "$work"
 mkdir -p "$work/dmheap"
-cp -R CMakeLists.txt GNUmakefile include src ports standin "$work/dmheap"
+cp -R CMakeLists.txt GNUmakefile LICENSE apps include src ports standin "$work/dmheap"
 cp -R tests/dmod_tree/dmod "$work"
 app=$PWD/tests/dmod_tree/app
 clients=$PWD/tests/clients
+scene=$PWD/tests/memory
 
 configure() { # build folder, options ...
     folder=$work/$1
     shift
-    cmake -S "$app" -B "$folder" -DTREE="$work" -DCLIENTS="$clients" "$@"
+    cmake -S "$app" -B "$folder" -DTREE="$work" -DCLIENTS="$clients" \
+        -DSCENE="$scene" "$@"
 }
 
 # The application's log, without colours and with addresses made equal.
@@ -75,6 +77,12 @@ check_contains "DMOD's makefile names both sources" \
 check_lacks "DMOD's makefile has no generator expression" '\$<' "$makefile"
 check_contains "make still takes GNUmakefile" 'libdmheap.a' "$(make -n -C "$work/dmheap")"
 
+echo "== the application memory in a system"
+wanted=$(awk '$0 == "$ memory -m -f dma" { there = 1; next } /^exit status/ { there = 0 } there' \
+    "$scene/expected")
+check_equal "memory shows what it does elsewhere" "$wanted" \
+    "$("$work/dmod_first/memory" -m -f dma | sed 's/0x[0-9a-f]*/0x.../g')"
+
 echo "== dmheap first in the parent's list"
 rm -f "$work/dmheap/Makefile"
 check_tree dmheap_first -DWHO=dmheap_first
@@ -110,9 +118,25 @@ check_lacks "module: calls nothing by name" 'U dmheap_' "$(nm "$object")"
 check_equal "module: names nine functions to the loader" 9 \
     "$(strings "$object" | grep -c '@dmheap:1\.0$')"
 check_contains "module: has the loader's section" '\.dmod\.outputs' "$(objdump -h "$object")"
+program=$work/module/memory/memory
+check_equal "the application memory needs no library" '' \
+    "$(nm -u "$program" | grep -v -e _GLOBAL_OFFSET_TABLE_)"
+check_equal "it names to the loader what it calls" \
+    '_ctx_find _ctx_get_default _ctx_get_stats _ctx_report ' \
+    "$(strings "$program" | sed -n 's/^.*\(_ctx_[a-z_]*\)@dmheap:1\.0$/\1/p' | sort -u | tr '\n' ' ')"
 check_run "module, dmheap first: configures" \
     configure module_late -DWHO=dmheap_first -DDMOD_MODE=DMOD_MODULE
 check_run "module, dmheap first: builds" cmake --build "$work/module_late"
+
+echo "== a system whose modules may call the family"
+names=$(sed -n 's/.*DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_[a-z_]*\),.*/record \1@dmheap:1.0/p' \
+    include/dmheap.h include/dmheap_ctx.h | sort)
+check_run "family: configures" configure family -DWHO=dmod_first -DDMHEAP_REGISTER_CTX=ON
+check_run "family: builds" cmake --build "$work/family" -j 2 --target app
+check_run "family: the application runs" "$work/family/app"
+check_equal "family: what modules find" "$names" \
+    "$(nm "$work/family/app" | sed -n 's/.* dmheap\(_[a-z_]*\)_registration$/record \1@dmheap:1.0/p' |
+        grep -v "_port@" | sort)" # that is what pulls the registration out of the library
 
 echo "== clients of the later generation"
 check_run "compat: configures" configure compat -DWHO=dmod_first -DDMHEAP_COMPAT=ON
@@ -120,8 +144,6 @@ check_run "compat: builds" cmake --build "$work/compat" -j 2
 for client in boot contexts names blocks; do
     check_run "compat: $client runs" "$work/compat/$client"
 done
-names=$(sed -n 's/.*DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_[a-z_]*\),.*/record \1@dmheap:1.0/p' \
-    include/dmheap.h include/dmheap_ctx.h | sort)
 for program in compat compat_registers; do
     output=$("$work/compat/$program") && status=0 || status=$?
     check_equal "compat: exit status of $program" 0 "$status"
