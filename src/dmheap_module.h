@@ -111,7 +111,9 @@ static DMHEAP_COLD struct dmheap_block* module_alloc_first(struct dmheap_ctx* ct
 {
     struct dmheap_block* block = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
     if (block == NULL) {
-        *verdict = module_refuse(ctx, NULL, size, *verdict);
+        *verdict = record_measure(text).length > RECORD_NAME_MAX
+                       ? VERDICT_BAD_NAME
+                       : module_refuse(ctx, NULL, size, *verdict);
         return NULL;
     }
     struct record* record = record_create(ctx, text, verdict);
@@ -668,10 +670,18 @@ static inline struct record* module_make(struct dmheap_ctx* ctx, const char* tex
     return record;
 }
 
-/* The heap's peak, for module_unmake. */
+/* The heap's peak, for module_restore_peak. */
 static inline dmheap_word module_peak(struct dmheap_ctx* ctx)
 {
     return DMHEAP_ACCOUNTING ? ctx_totals(ctx)->peak : 0;
+}
+
+/* What was made since was made for a request that is refused, and is gone. */
+static inline void module_restore_peak(struct dmheap_ctx* ctx, dmheap_word peak)
+{
+    if (DMHEAP_ACCOUNTING) {
+        ctx_totals(ctx)->peak = peak;
+    }
 }
 
 /* A module was made for a request that is refused: it goes, and was never there. */
@@ -679,9 +689,7 @@ static inline void module_unmake(struct dmheap_ctx* ctx, struct record* record, 
 {
     record_close(ctx, record);
     record_drop(ctx, record);
-    if (DMHEAP_ACCOUNTING) {
-        ctx_totals(ctx)->peak = peak;
-    }
+    module_restore_peak(ctx, peak);
 }
 
 /* Hand a live block over on both accounts. */

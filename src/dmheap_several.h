@@ -683,13 +683,18 @@ static enum dmheap_verdict rename_in(struct dmheap_ctx* heap, const char* old_na
     return is_taken ? VERDICT_NAME_TAKEN : verdict;
 }
 
-/* Undo the renaming of a module in the heaps before `end`; what it needs was freed just now. */
+/*
+ * Undo the renaming of a module in the heaps before `end`, whose peaks were those; what it needs was
+ * freed just now.
+ */
 static void rename_back(struct dmheap_ctx* asked, const struct dmheap_ctx* end,
-                        const char* old_name, const char* new_name)
+                        const char* old_name, const char* new_name, const dmheap_word* peak)
 {
     for (struct dmheap_ctx* heap = registry_find(asked); heap != end;
          heap = registry_next(asked, heap)) {
         (void)module_rename(heap, new_name, old_name);
+        module_restore_peak(heap, *peak);
+        peak++;
     }
 }
 
@@ -699,9 +704,13 @@ static enum dmheap_verdict rename_in_all(struct dmheap_ctx* asked, const char* o
 {
     struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
+    dmheap_word peak[DMHEAP_DEFAULTS_MAX];
+    unsigned heaps = 0;
     enum dmheap_verdict outcome = VERDICT_NO_MODULE;
     do {
         heap = next;
+        DMHEAP_ASSERT(heaps < DMHEAP_DEFAULTS_MAX);
+        peak[heaps++] = module_peak(heap);
         const enum dmheap_verdict here = rename_in(heap, old_name, new_name);
         const bool is_elsewhere = here == VERDICT_NO_MODULE;
         outcome = is_elsewhere ? outcome : here;
@@ -709,7 +718,7 @@ static enum dmheap_verdict rename_in_all(struct dmheap_ctx* asked, const char* o
         next = outcome == VERDICT_OK || is_elsewhere ? registry_next(asked, heap) : NULL;
     } while (next != NULL);
     if (outcome != VERDICT_OK && outcome != VERDICT_NO_MODULE) {
-        rename_back(asked, heap, old_name, new_name);
+        rename_back(asked, heap, old_name, new_name, peak);
     }
     if (request->verdict == VERDICT_OK) {
         request->verdict = settle(heap, outcome);

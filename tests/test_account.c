@@ -1262,6 +1262,11 @@ static void a_request_that_was_wrong_in_itself_is_no_failure(void** state)
     dmheap_free((char*)ptr + 1, false);
     test_port_forget_lines();
     expect_picture(&before);
+    (void)heap_fill(NULL);
+    const struct picture full = picture_of("sensor");
+    assert_null(dmheap_malloc(100, long_name(64, 'x')));
+    expect_error_of("dmheap: 100 bytes for module ?: the name is empty or too long.\n");
+    expect_picture(&full);
 }
 
 /* Before any function of the family was called, the nine go another way. */
@@ -1290,6 +1295,23 @@ static struct dmheap_ctx* second_heap(size_t size)
     assert_true(dmheap_ctx_add_default(ctx));
     test_port_forget_lines();
     return ctx;
+}
+
+/* One heap has the memory for the new name, the other one has not. */
+static void a_renaming_that_one_heap_refuses_leaves_the_figures_of_the_other(void** state)
+{
+    (void)state;
+    heap_open(16 * KIB, 8);
+    know("sensor");
+    struct dmheap_ctx* full = second_heap(8 * KIB);
+    assert_true(dmheap_ctx_register_module(full, "sensor"));
+    while (dmheap_ctx_malloc(full, 0, NULL) != NULL) {
+    }
+    test_port_forget_lines();
+    const struct picture before = picture_of("sensor");
+    assert_false(dmheap_ctx_rename_module(NULL, "sensor", long_name(63, 'x')));
+    expect_module_line("renaming", "sensor", reason_words[DMHEAP_REASON_NO_MEMORY]);
+    expect_picture(&before);
 }
 
 static struct dmheap_account account_in(struct dmheap_ctx* ctx, const char* module_name)
@@ -1838,6 +1860,7 @@ int main(void)
         account_case(a_product_beyond_any_size_is_no_memory),
         account_case(a_newcomer_that_meets_a_reserve_in_pieces_is_told_so),
         account_case(a_request_that_was_wrong_in_itself_is_no_failure),
+        account_case(a_renaming_that_one_heap_refuses_leaves_the_figures_of_the_other),
         account_case(a_registration_refused_counts_on_either_way),
         account_case(each_heap_has_its_accounts_and_counts_its_refusals),
         account_case(null_is_the_first_heap_that_knows_the_module),
