@@ -36,8 +36,7 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dead_ring, no_id) == offsetof(struct record
 /* The ring of dead modules, or NULL. */
 static inline struct dead_ring* dead_ring(struct dmheap_ctx* ctx)
 {
-    const dmheap_word offset = ctx_totals(ctx)->dead;
-    return offset != 0 ? (struct dead_ring*)record_at(ctx, offset) : NULL;
+    return (struct dead_ring*)record_at(ctx, ctx_totals(ctx)->dead);
 }
 
 /* How many it has room for: by its block, for its content may be written over. */

@@ -564,7 +564,9 @@ static inline bool module_fill_next(const struct dmheap_ctx* ctx, dmheap_word id
                                     struct heap_sweep* sweep, struct module_move* move)
 {
     int budget = HEAP_SWEEP_BUDGET;
+    const uintptr_t first = live_index(ctx, block_payload(ctx_block(ctx, (uintptr_t)ctx->first)));
     const uintptr_t limit = live_index(ctx, block_payload(ctx_block(ctx, (uintptr_t)ctx->top)));
+    sweep->index = sweep->index > first ? sweep->index : first;
     if (move->from != NULL) {
         block_set_owner(move->from, id);
         move->from = NULL;

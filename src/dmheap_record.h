@@ -110,11 +110,16 @@ static inline void* record_alloc(struct dmheap_ctx* ctx, size_t size, enum dmhea
     return block_payload(block);
 }
 
-/* The block of the heap's own whose payload is at `offset`, which may be anything; or NULL. */
+/*
+ * The block of the heap's own whose payload is at `offset`, which may be anything; or NULL. That
+ * nothing is at 0 is not left to the live map, for the header would stand in front of the heap.
+ */
 static inline void* record_at(const struct dmheap_ctx* ctx, dmheap_word offset)
 {
     void* payload = ctx_at(ctx, offset);
-    return live_is(ctx, payload) && block_owner(block_of(payload)) == OWNER_HEAP ? payload : NULL;
+    return offset != 0 && live_is(ctx, payload) && block_owner(block_of(payload)) == OWNER_HEAP
+               ? payload
+               : NULL;
 }
 
 /* ---- ids --------------------------------------------------------------------- */
