@@ -88,11 +88,13 @@ $(if $(filter-out $(KNOWN_BOARDS),$(BOARDS)),\
 
 # ---- the parts -----------------------------------------------------------------
 
-# Not for a device: pages that fault, and threads. All others on one core; elsewhere those that
-# exercise the whole heap, and on a hart what tells of another word, another libc and another ABI.
-SOME_LAYERS := test_bits test_damage test_model test_pointers test_slices
+# Not for a device: pages that fault, many megabytes, a library within a test; and threads. All
+# others on one core; elsewhere those that exercise the whole heap, and on a hart what tells of
+# another word, another libc and another ABI.
+NOT_FOR_DEVICES := test_constant test_exhaustive test_refusal
+SOME_LAYERS     := test_bits test_damage test_model test_pointers test_slices
 
-cortex-m3_layers  := $(filter-out test_constant,$(LAYER_TESTS))
+cortex-m3_layers  := $(filter-out $(NOT_FOR_DEVICES),$(LAYER_TESTS))
 rv32imac_layers   := $(SOME_LAYERS) test_dmod test_header test_module test_record
 cortex-m0_layers  := $(SOME_LAYERS)
 cortex-m4f_layers := $(SOME_LAYERS)

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Corruption: each bit of what a heap keeps for itself is flipped, one at a time, in heaps of
+ * several shapes; and clients write behind, in front of and into blocks. After each, clients go on
+ * and ask for everything there is: whatever was written, each call comes back, and nothing outside
+ * of the buffer is read or written - its margins are poisoned.
+ *
+ * A context is trusted (docs/TESTING.md tells why). What that comes to is found in a process of its
+ * own for each of its bits: on a POSIX host only, and every STRIDE-th unless all are asked for.
+ *
+ *     test_corruption        as `make test` runs it
+ *     test_corruption all    all of it, on a POSIX host
+ *
+ * It prints how many of the flips the check finds, how many a call tells of by itself, and how many
+ * neither; docs/TESTING.md explains these.
+ */
+#include "heap_test.h"
+#include "dmod_api.h"
+
+#ifdef __unix__
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#define HAS_PROCESSES 1
+#else
+#define HAS_PROCESSES 0
+#endif
+
+#define HELD   64U
+#define STRIDE 41U
+
+/* ---- shapes of heaps ---------------------------------------------------------------------- */
+
+struct shape {
+    const char* name;
+    size_t size;
+    size_t alignment;
+    unsigned modules;
+    unsigned steps;    /* random operations that make it */
+    bool is_filled_up; /* nothing is free */
+};
+
+static const struct shape shapes[] = {
+    {"almost empty", 1500, 8, 1, 2, false},
+    {"of one owner", 3000, 8, 0, 100, false},
+    {"mixed", 5000, 8, 4, 300, false},
+    {"full", 4000, 8, 3, 200, true},
+    {"of many modules", 8000, 8, 20, 400, false},
+    {"aligned to 64", 6000, 64, 3, 200, false},
+};
+
+static const size_t word_factor = HAS_NARROW_WORDS && !DMHEAP_ACCOUNTING ? 1 : 2;
+
+struct held {
+    unsigned char* ptr;
+    size_t size;
+};
+
+static struct held held[HELD];
+static uint32_t dice_state;
+
+static uint32_t dice(uint32_t sides)
+{
+    dice_state ^= dice_state << 13;
+    dice_state ^= dice_state >> 17;
+    dice_state ^= dice_state << 5;
+    return (dice_state >> 4) % sides;
+}
+
+/* NULL for 0. */
+static const char* module_name(unsigned number)
+{
+    static char names[21][16];
+    (void)snprintf(names[number], sizeof(names[0]), "m%u", number);
+    return number != 0 ? names[number] : NULL;
+}
+
+static const char* any_name(unsigned modules)
+{
+    return module_name(dice(modules + 1));
+}
+
+static void hold(struct held* slot, void* ptr, size_t size)
+{
+    slot->ptr = ptr;
+    slot->size = ptr != NULL ? size : 0;
+}
+
+static void any_step(unsigned modules)
+{
+    struct held* slot = &held[dice(HELD)];
+    const size_t size = dice(5) == 0 ? dice(500) : dice(90);
+    if (slot->ptr != NULL) {
+        dmheap_free(slot->ptr, false);
+        hold(slot, NULL, 0);
+    } else if (dice(4) == 0) {
+        hold(slot, dmheap_aligned_alloc((size_t)16 << dice(4), size, any_name(modules)), size);
+    } else {
+        hold(slot, dmheap_malloc(size, any_name(modules)), size);
+    }
+}
+
+/* ---- clients go on ----------------------------------------------------------------------------- */
+
+static unsigned told;
+
+/* Count the errors that are told, but for those of memory that ran out. */
+static void listen(void)
+{
+    for (size_t i = 0; i < test_port_lines(); i++) {
+        told += test_port_level(i) == TEST_ERROR && strstr(test_port_text(i), "of memory") == NULL;
+    }
+    test_port_forget_lines();
+}
+
+static void go_on_with(struct held* block, unsigned number)
+{
+    if (block->ptr == NULL) {
+        block->ptr = dmheap_malloc(8 + (size_t)number * 5, number % 2 != 0 ? "m1" : NULL);
+    } else if (number % 3 == 0) {
+        unsigned char* moved = dmheap_realloc(block->ptr, block->size / 2 + number * 3, NULL);
+        block->ptr = moved != NULL ? moved : block->ptr;
+    } else if (number % 3 == 1) {
+        dmheap_free(block->ptr, number % 2 != 0);
+        block->ptr = NULL;
+    } else if (number % 7 == 0) {
+        (void)Dmod_RetagEx(block->ptr, "m2");
+    }
+    listen();
+}
+
+/* All that clients may ask for, modules that go, and again; how many errors are told? */
+static unsigned go_on(const struct shape* shape)
+{
+    struct held mine[HELD];
+    told = 0;
+    memcpy(mine, held, sizeof(held));
+    for (unsigned i = 0; i < HELD; i++) {
+        go_on_with(&mine[i], i);
+    }
+    (void)dmheap_aligned_alloc(64, 100, "new");
+    (void)Dmod_RenameTag("m1", "other");
+    listen();
+    for (unsigned i = 1; i <= shape->modules; i++) {
+        dmheap_unregister_module(module_name(i));
+    }
+    listen();
+    for (unsigned i = 0; i < HELD; i++) {
+        dmheap_free(mine[i].ptr, true);
+        listen();
+    }
+    (void)heap_fill("new");
+    dmheap_unregister_module("new");
+    test_port_forget_lines();
+    return told;
+}
+
+static bool is_found(void)
+{
+    struct image_census census;
+    return heap_fault(test_heap.ctx, &census) != DMHEAP_FAULT_NONE || census.moving != 0;
+}
+
+/* ---- what is flipped ----------------------------------------------------------------------------- */
+
+enum kind {
+    KIND_CONTEXT,
+    KIND_CLASSES,
+    KIND_HINT,
+    KIND_ACCOUNT,
+    KIND_BIN,
+    KIND_MAP,
+    KIND_NOBODYS,
+    KIND_MODULES,
+    KIND_OWN,
+    KIND_FREE,
+    KIND_LINK,
+    KIND_FOOTER,
+    KIND_RECORD,
+    KIND_GROUP,
+    KIND_TRAILER,
+    KINDS
+};
+
+static const char* const kind_text[KINDS] = {
+    "context: fields", "context: classes", "context: hints",  "context: accounts",
+    "context: bins",   "live map",         "nobody's header", "modules' headers",
+    "own headers",     "free headers",     "links",           "footers",
+    "records",         "groups",           "behind payloads"};
+
+static struct tally {
+    unsigned long tries;
+    unsigned long found; /* by the check */
+    unsigned long told;  /* by a call */
+    unsigned long neither;
+    unsigned long fatal; /* the process did not end well */
+} tallies[KINDS];
+
+static bool is_context(enum kind kind)
+{
+    return kind <= KIND_BIN;
+}
+
+enum outcome { OUTCOME_NOT_TOLD, OUTCOME_TOLD, OUTCOME_FATAL };
+
+static bool with_all;
+static unsigned usual; /* errors that are told while clients go on with the sound heap */
+
+static void put_back(void)
+{
+    memcpy(test_heap.buffer, snapshot, test_heap.size);
+    test_port_forget_lines();
+}
+
+/* Lay the shape out, always the same, and take a snapshot. */
+static void lay(const struct shape* shape)
+{
+    memset(held, 0, sizeof(held));
+    dice_state = 2463534242U;
+    heap_open(shape->size * word_factor, shape->alignment);
+    for (unsigned step = 0; step < shape->steps; step++) {
+        any_step(shape->modules);
+    }
+    if (shape->is_filled_up) {
+        (void)heap_fill(NULL);
+    }
+    test_port_forget_lines();
+    (void)heap_verify();
+    snapshot_take();
+    usual = go_on(shape);
+    put_back();
+}
+
+#if HAS_PROCESSES
+/* go_on in a process of its own: does it tell more than of a sound heap? Or was it fatal? */
+static enum outcome go_on_apart(const struct shape* shape)
+{
+    int status = 0;
+    (void)fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL}; /* which cmocka would catch */
+        for (unsigned i = 0; i < COUNT_OF(fatal); i++) {
+            (void)signal(fatal[i], SIG_DFL);
+        }
+        (void)close(STDERR_FILENO);
+        (void)alarm(10);
+        _exit(go_on(shape) > usual ? OUTCOME_TOLD : OUTCOME_NOT_TOLD);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    const bool is_whole = WIFEXITED(status) && WEXITSTATUS(status) <= OUTCOME_TOLD;
+    return is_whole ? (enum outcome)WEXITSTATUS(status) : OUTCOME_FATAL;
+}
+#else
+static enum outcome go_on_apart(const struct shape* shape)
+{
+    (void)shape;
+    return OUTCOME_NOT_TOLD;
+}
+#endif
+
+/* Something was written: see what becomes of it, and put all back. */
+static void try_out(const struct shape* shape, struct tally* tally, bool apart)
+{
+    const bool found = is_found();
+    const enum outcome outcome = apart                  ? go_on_apart(shape)
+                                 : go_on(shape) > usual ? OUTCOME_TOLD
+                                                        : OUTCOME_NOT_TOLD;
+    tally->tries++;
+    tally->found += found;
+    tally->told += outcome == OUTCOME_TOLD;
+    tally->neither += !found && outcome == OUTCOME_NOT_TOLD;
+    tally->fatal += outcome == OUTCOME_FATAL;
+    put_back();
+}
+
+/* Whether to do what needs a process of its own. */
+static bool is_turn(void)
+{
+    static unsigned turn;
+    return HAS_PROCESSES && (with_all || turn++ % STRIDE == 0);
+}
+
+static void flip(const struct shape* shape, enum kind kind, size_t byte, unsigned bit)
+{
+    unsigned char* at = (unsigned char*)test_heap.ctx + byte;
+    if (!is_context(kind) || is_turn()) {
+        *at = (unsigned char)(*at ^ 1U << bit);
+        try_out(shape, &tallies[kind], is_context(kind));
+    }
+}
+
+static void flip_all(const struct shape* shape, enum kind kind, size_t start, size_t bytes)
+{
+    for (size_t byte = start; byte < start + bytes; byte++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            flip(shape, kind, byte, bit);
+        }
+    }
+}
+
+static enum kind kind_of_own(const struct dmheap_block* block)
+{
+    for (unsigned number = 0; number < RECORD_GROUPS; number++) {
+        if ((const void*)record_group(test_heap.ctx, number) == block_payload(block)) {
+            return KIND_GROUP;
+        }
+    }
+    return KIND_RECORD;
+}
+
+static void flip_block(const struct shape* shape, const struct dmheap_block* block)
+{
+    const size_t offset = (size_t)ctx_offset(test_heap.ctx, block);
+    const size_t size = (size_t)block_size(block);
+    const dmheap_word owner = block_owner(block);
+    const size_t usable = (size_t)heap_usable(test_heap.ctx, block);
+    if (owner == OWNER_FREE) {
+        flip_all(shape, KIND_FREE, offset, WORD);
+        flip_all(shape, KIND_LINK, offset + WORD, 2 * WORD);
+        flip_all(shape, KIND_FOOTER, offset + size - WORD, WORD);
+        return;
+    }
+    flip_all(shape,
+             owner == OWNER_HEAP     ? KIND_OWN
+             : owner == OWNER_NOBODY ? KIND_NOBODYS
+                                     : KIND_MODULES,
+             offset, WORD);
+    if (owner == OWNER_HEAP) {
+        flip_all(shape, kind_of_own(block), offset + WORD, usable);
+    }
+    flip_all(shape, KIND_TRAILER, offset + WORD + usable, size - WORD - usable);
+}
+
+static void flip_context(const struct shape* shape)
+{
+    const struct dmheap_ctx* ctx = test_heap.ctx;
+    const size_t classes = offsetof(struct dmheap_ctx, rows);
+    const size_t hints = offsetof(struct dmheap_ctx, hint);
+    const size_t accounts = hints + sizeof(ctx->hint);
+    const size_t bins = offsetof(struct dmheap_ctx, bin);
+    flip_all(shape, KIND_CONTEXT, 0, classes);
+    flip_all(shape, KIND_CLASSES, classes, hints - classes);
+    flip_all(shape, KIND_HINT, hints, accounts - hints);
+    flip_all(shape, KIND_ACCOUNT, accounts, bins - accounts);
+    flip_all(shape, KIND_BIN, bins, (size_t)ctx->live - bins);
+}
+
+static void show(const char* what, const struct tally* tally)
+{
+    if (tally->tries != 0) {
+        printf("%-24s %7lu tries, found %7lu, told %7lu, neither %7lu, fatal %4lu\n", what,
+               tally->tries, tally->found, tally->told, tally->neither, tally->fatal);
+    }
+}
+
+static void end_shape(void)
+{
+    arenas_verify();
+    arenas_release();
+}
+
+static void each_bit_flipped(void** state)
+{
+    (void)state;
+    for (unsigned i = 0; i < COUNT_OF(shapes); i++) {
+        lay(&shapes[i]);
+        const struct dmheap_ctx* ctx = test_heap.ctx;
+        const dmheap_word top = ctx->top;
+        flip_context(&shapes[i]);
+        flip_all(&shapes[i], KIND_MAP, (size_t)ctx->live, (size_t)live_map_bytes(ctx->granules));
+        for (uintptr_t offset = (uintptr_t)ctx->first; offset < (uintptr_t)top;) {
+            const struct dmheap_block* block = ctx_block(ctx, offset);
+            flip_block(&shapes[i], block);
+            offset += block_size(block);
+        }
+        end_shape();
+    }
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        show(kind_text[kind], &tallies[kind]);
+        assert_true(is_context((enum kind)kind) || tallies[kind].fatal == 0);
+    }
+}
+
+/* ---- what clients write where they may not --------------------------------------------------- */
+
+static const size_t lengths[] = {1, 4, 8, 32, KIB};
+static const unsigned char patterns[] = {0x00, 0x41, 0xFF};
+
+/* [behind, in front, in front as far as the context] */
+static struct tally overruns[3][COUNT_OF(lengths)];
+
+/* Write `length` bytes from `at` on, as far as they are in the buffer. */
+static void write_over(unsigned char* at, size_t length, unsigned char pattern)
+{
+    const unsigned char* end = test_heap.buffer + test_heap.size;
+    memset(at, pattern, (size_t)(end - at) < length ? (size_t)(end - at) : length);
+}
+
+static void overrun(const struct shape* shape, const struct held* slot, unsigned number)
+{
+    const size_t length = lengths[number];
+    const size_t room = (size_t)(slot->ptr - test_heap.buffer);
+    unsigned char* from = length < room ? slot->ptr - length : test_heap.buffer;
+    const unsigned char* bounds = (unsigned char*)ctx_at(test_heap.ctx, test_heap.ctx->first);
+    const bool apart = from < bounds;
+    for (unsigned i = 0; i < COUNT_OF(patterns); i++) {
+        write_over(slot->ptr + slot->size, length, patterns[i]);
+        try_out(shape, &overruns[0][number], false);
+        if (!apart || is_turn()) {
+            write_over(from, (size_t)(slot->ptr - from), patterns[i]);
+            try_out(shape, &overruns[apart ? 2 : 1][number], apart);
+        }
+    }
+}
+
+static void show_overruns(unsigned place, const char* text)
+{
+    for (unsigned number = 0; number < COUNT_OF(lengths); number++) {
+        char line[40];
+        (void)snprintf(line, sizeof(line), "%s: %u", text, (unsigned)lengths[number]);
+        show(line, &overruns[place][number]);
+        assert_true(place == 2 || overruns[place][number].fatal == 0);
+    }
+}
+
+static void blocks_overrun_behind_and_in_front(void** state)
+{
+    (void)state;
+    for (unsigned i = 0; i < COUNT_OF(shapes); i++) {
+        lay(&shapes[i]);
+        for (unsigned number = 0; number < HELD * COUNT_OF(lengths); number++) {
+            const struct held* slot = &held[number / COUNT_OF(lengths)];
+            if (slot->ptr != NULL) {
+                overrun(&shapes[i], slot, number % COUNT_OF(lengths));
+            }
+        }
+        end_shape();
+    }
+    show_overruns(0, "bytes behind");
+    show_overruns(1, "bytes in front");
+    show_overruns(2, "as far as context");
+}
+
+static void blocks_written_to_after_they_were_freed(void** state)
+{
+    struct tally after_free = {0, 0, 0, 0, 0};
+    (void)state;
+    for (unsigned i = 0; i < COUNT_OF(shapes); i++) {
+        lay(&shapes[i]);
+        for (unsigned number = 0; number < HELD * COUNT_OF(patterns); number++) {
+            const struct held slot = held[number / COUNT_OF(patterns)];
+            if (slot.ptr != NULL) {
+                dmheap_free(slot.ptr, true);
+                write_over(slot.ptr, slot.size, patterns[number % COUNT_OF(patterns)]);
+                try_out(&shapes[i], &after_free, false);
+            }
+        }
+        end_shape();
+    }
+    show("after free", &after_free);
+}
+
+int main(int argc, char** argv)
+{
+    with_all = argc > 1 && strcmp(argv[1], "all") == 0;
+    const struct CMUnitTest cases[] = {
+        heap_case(each_bit_flipped),
+        heap_case(blocks_overrun_behind_and_in_front),
+        heap_case(blocks_written_to_after_they_were_freed),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
