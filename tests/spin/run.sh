@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# All states of tests/spin/modules.pml, by Spin; and again without each of its guards, where the
+# property that needs it has to fail.
+#
+#     tests/spin/run.sh
+cd "$(dirname "$0")/../.." || exit 1
+. tests/check.sh
+
+work=build/spin
+rm -rf "$work"
+mkdir -p "$work"
+
+# What Spin's verifier says of the model with these options, in $work/NAME/out.
+verify() { # name, options ...
+    name=$1
+    shift
+    mkdir -p "$work/$name"
+    (cd "$work/$name" && spin -a "$@" ../../../tests/spin/modules.pml >out 2>&1 &&
+        cc -O2 -w -DSAFETY -o pan pan.c >>out 2>&1 && ./pan -m1000000 -c0 >>out 2>&1)
+}
+
+verify whole
+if grep -q 'errors: 0' "$work/whole/out" && ! grep -q 'max search depth too small' "$work/whole/out"
+then
+    check_pass "the model: $(awk '/states, stored/ { print $1 }' "$work/whole/out") states, no error"
+else
+    check_fail "the model" "$(cat "$work/whole/out")"
+fi
+
+# $1: a guard, $2: what fails without it
+without() {
+    verify "$1" "-D$1=0"
+    if grep -q "assertion violated.*$2" "$work/$1/out"; then
+        check_pass "without $1: $(grep -o "assertion violated.*$2[^(]*" "$work/$1/out" | head -n 1)"
+    else
+        check_fail "without $1" "$(cat "$work/$1/out")"
+    fi
+}
+
+without KEEP_ID 'made_for\[place\]==generation'
+without OWN_BLOCKS 'owner\[.*\]!=0'
+without LOOK_AGAIN 'used\[id\]&&has_name\[id\]'
+without SLICE 'passed<=2'
+check_summary
