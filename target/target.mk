@@ -88,10 +88,10 @@ $(if $(filter-out $(KNOWN_BOARDS),$(BOARDS)),\
 
 # ---- the parts -----------------------------------------------------------------
 
-# Not for a device: pages that fault, many megabytes, a library within a test; and threads. All
-# others on one core; elsewhere those that exercise the whole heap, and on a hart what tells of
-# another word, another libc and another ABI.
-NOT_FOR_DEVICES := test_constant test_exhaustive test_misuse test_refusal
+# Not for a device: pages that fault, threads and processes; many megabytes or many minutes; a
+# library within a test. All others on one core; elsewhere those that exercise the whole heap, and
+# on a hart what tells of another word, another libc and another ABI.
+NOT_FOR_DEVICES := test_constant test_corruption test_exhaustive test_misuse test_refusal
 SOME_LAYERS     := test_bits test_damage test_model test_pointers test_slices
 
 cortex-m3_layers  := $(filter-out $(NOT_FOR_DEVICES),$(LAYER_TESTS))

@@ -23,7 +23,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
-#define DEPTH       4U
+#define DEPTH       3U
 #define UNIT        (2 * WORD)
 #define BLOCK_BYTES ((DMHEAP_ACCOUNTING ? 50 : 30) * UNIT) /* what a heap has for blocks */
 #define HEAP_MAX    ((size_t)2048)                         /* of its buffer */
@@ -982,9 +982,9 @@ static void search_all(bool share_a_hint)
         free(front.states);
         front = next;
     }
-    printf("%" PRIu64 " sequences of %u operations; of the steps %" PRIu64 " were refused, %" PRIu64
-           " of them where another block or order would have served\n",
-           count_sequences(depth), depth, search.refusals, search.declined);
+    printf("%u-byte headers: %" PRIu64 " sequences of %u operations; of the steps %" PRIu64
+           " were refused, %" PRIu64 " of them where another block or order would have served\n",
+           (unsigned)WORD, count_sequences(depth), depth, search.refusals, search.declined);
     search.here = NULL;
     free(search.node);
     free(search.slot);

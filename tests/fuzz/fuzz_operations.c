@@ -63,7 +63,7 @@ static const char* const names[NAMES] = {
 
 static void fail(const char* what, int line)
 {
-    (void)fprintf(stderr, "operations.c:%d: not so: %s\n", line, what);
+    (void)fprintf(stderr, "fuzz_operations.c:%d: not so: %s\n", line, what);
     for (size_t i = 0; i < test_port_lines(); i++) {
         (void)fprintf(stderr, "logged: %s", test_port_text(i));
     }
@@ -500,6 +500,8 @@ static void do_rename(void)
     must(old != 0 && new != 0 && heap->known[old] && !heap->known[new]);
     heap->known[old] = false;
     heap->known[new] = true;
+    fuzz.handle[new] = fuzz.handle[old]; /* it stays the module's */
+    memset(&fuzz.handle[old], 0, sizeof(fuzz.handle[old]));
     for (unsigned i = 0; i < SLOTS; i++) {
         if (fuzz.slot[i].ptr != NULL && fuzz.slot[i].heap == 0 && fuzz.slot[i].name == old) {
             fuzz.slot[i].name = new;

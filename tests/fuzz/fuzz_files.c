@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plays inputs again, without a fuzzer: all files of the folder FUZZ_CORPUS, or those that are
- * named. AFL++ names one at a time.
+ * Plays inputs again, without a fuzzer: the files that are named - AFL++ names one at a time -, or
+ * all of the program's own, which are in tests/fuzz/X for a program fuzz_X. None is a failure.
  */
 #include "fuzz.h"
 
@@ -26,7 +26,7 @@ static bool play(const char* path)
     return true;
 }
 
-/* How many there were; none is a mistake. */
+/* How many there were. */
 static unsigned play_all(const char* folder)
 {
     unsigned count = 0;
@@ -34,13 +34,12 @@ static unsigned play_all(const char* folder)
     for (struct dirent* file = files != NULL ? readdir(files) : NULL; file != NULL;
          file = readdir(files)) {
         char path[512];
-        if (file->d_name[0] == '.') {
-            continue;
+        if (file->d_name[0] != '.') {
+            (void)snprintf(path, sizeof(path), "%s/%s", folder, file->d_name);
+            printf("%s\n", path);
+            (void)fflush(stdout); /* it may be the last one */
+            count += play(path);
         }
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, file->d_name);
-        printf("%s\n", path);
-        (void)fflush(stdout);
-        count += play(path);
     }
     if (files != NULL) {
         (void)closedir(files);
@@ -50,14 +49,16 @@ static unsigned play_all(const char* folder)
 
 int main(int argc, char** argv)
 {
-    bool is_done = true;
+    unsigned played = 0;
     for (int i = 1; i < argc; i++) {
-        is_done = play(argv[i]) && is_done;
+        played += play(argv[i]);
     }
     if (argc == 1) {
-        const unsigned count = play_all(FUZZ_CORPUS);
-        printf("%u inputs\n", count);
-        is_done = count != 0;
+        char folder[64];
+        const char* name = strrchr(argv[0], '_');
+        (void)snprintf(folder, sizeof(folder), "tests/fuzz/%s", name != NULL ? name + 1 : "");
+        played = play_all(folder);
     }
-    return is_done ? EXIT_SUCCESS : EXIT_FAILURE;
+    printf("%u inputs\n", played);
+    return played != 0 && (argc == 1 || played == (unsigned)argc - 1) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

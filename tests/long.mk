@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests that take minutes, each a target; docs/TESTING.md has what they found. All of them go on
+# from what `make test` runs in seconds.
+
+LENGTH ?= 6
+TIME   ?= 60
+FUZZ   := build/fuzz
+
+test-all: test exhaustive corruption fuzz model
+
+# ---- every sequence of operations ------------------------------------------------
+
+# Two at a time, one of each width, with make -j2.
+exhaustive: exhaustive-4 exhaustive-8
+
+exhaustive-4 exhaustive-8: exhaustive-%: need-cmocka
+	@$(MAKE) --no-print-directory SANITIZE= HEADER_BYTES=$* play-exhaustive
+
+play-exhaustive: $(T)/test_exhaustive
+	$< $(LENGTH)
+
+# ---- each bit flipped --------------------------------------------------------------
+
+corruption: $(T)/test_corruption
+	$< all
+
+# ---- fuzzing -------------------------------------------------------------------------
+
+# What they find is added to build/fuzz; `make fuzz-corpus` keeps the least that reaches as much.
+FUZZ_FLAGS = -std=c99 -O1 -g $(WARNINGS) -Iinclude -Istandin
+fuzz_operations_FLAGS   = $(LAYER_FLAGS)
+fuzz_operations_SOURCES = tests/fuzz/fuzz_operations.c tests/port/test_port.c src/dmheap.c
+fuzz_image_FLAGS        = $(TOOL_FLAGS)
+fuzz_image_SOURCES      = tests/fuzz/fuzz_image.c $(patsubst %,tools/%.c,$(INSPECT_PARTS))
+
+# Inputs are no longer than what they are about: a program of operations, a heap of some blocks.
+fuzz_operations_LONGEST := 600
+fuzz_image_LONGEST      := 2600
+
+$(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS)): $(FUZZ)/libfuzzer/%: FORCE
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) $($*_FLAGS) -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $@ $($*_SOURCES)
+
+$(addprefix $(FUZZ)/afl/,$(FUZZERS)): $(FUZZ)/afl/%: FORCE
+	@mkdir -p $(@D)
+	AFL_USE_ASAN=1 afl-clang-fast $(FUZZ_FLAGS) $($*_FLAGS) -o $@ $($*_SOURCES) \
+	    tests/fuzz/fuzz_files.c
+
+fuzz: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
+	@for fuzzer in $(FUZZERS); do \
+	    mkdir -p $(FUZZ)/$$fuzzer; \
+	    case $$fuzzer in *operations) longest=$(fuzz_operations_LONGEST);; \
+	        *) longest=$(fuzz_image_LONGEST);; esac; \
+	    $(FUZZ)/libfuzzer/$$fuzzer -max_total_time=$(TIME) -max_len=$$longest -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=$(FUZZ)/ \
+	        $(FUZZ)/$$fuzzer tests/fuzz/$${fuzzer#fuzz_} || exit 1; \
+	done
+
+fuzz-afl: $(addprefix $(FUZZ)/afl/,$(FUZZERS))
+	@for fuzzer in $(FUZZERS); do \
+	    AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 \
+	        afl-fuzz -V $(TIME) -i tests/fuzz/$${fuzzer#fuzz_} -o $(FUZZ)/afl/found-$$fuzzer \
+	        -- $(FUZZ)/afl/$$fuzzer @@ >$(FUZZ)/afl/$$fuzzer.log || exit 1; \
+	    grep -E '^(execs_done|corpus_count|saved_crashes|saved_hangs)' \
+	        $(FUZZ)/afl/found-$$fuzzer/default/fuzzer_stats; \
+	    grep -q '^saved_crashes *: 0$$' $(FUZZ)/afl/found-$$fuzzer/default/fuzzer_stats || exit 1; \
+	done
+
+fuzz-corpus: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
+	@for fuzzer in $(FUZZERS); do \
+	    kept=tests/fuzz/$${fuzzer#fuzz_}; \
+	    rm -rf $(FUZZ)/kept && mkdir -p $(FUZZ)/kept && \
+	    $(FUZZ)/libfuzzer/$$fuzzer -merge=1 -use_counters=0 $(FUZZ)/kept $$kept \
+	        $(FUZZ)/$$fuzzer 2>/dev/null && rm -rf $$kept && mv $(FUZZ)/kept $$kept; \
+	done
+
+# ---- the model of threads ---------------------------------------------------------------
+
+model:
+	tests/spin/run.sh
+
+.PHONY: test-all exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption fuzz fuzz-afl \
+        fuzz-corpus model
