@@ -26,7 +26,9 @@ bool dmheap_init(void* buffer, size_t size, size_t alignment)
 bool dmheap_is_initialized(void)
 {
     dmheap_port_lock();
-    const bool is_initialized = root.heap != &no_heap;
+    const struct dmheap_ctx* heap =
+        DMHEAP_GUARD && root.several != NULL ? root.several->find(NULL) : registry_heap();
+    const bool is_initialized = heap != &no_heap;
     dmheap_port_unlock();
     return is_initialized;
 }
@@ -42,9 +44,10 @@ bool dmheap_register_module(const char* module_name)
         if (root.several != NULL) {
             return root.several->register_module(NULL, module_name);
         }
-        is_known = record_find(root.heap, module_name) != NULL;
-        is_new = !is_known && module_make(root.heap, module_name, &failure) != NULL;
-        verdict = settle(root.heap, is_known || is_new ? VERDICT_OK : failure);
+        struct dmheap_ctx* heap = registry_heap();
+        is_known = record_find(heap, module_name) != NULL;
+        is_new = !is_known && module_make(heap, module_name, &failure) != NULL;
+        verdict = settle(heap, is_known || is_new ? VERDICT_OK : failure);
         dmheap_port_unlock();
     }
     return report_registration(verdict, is_known, is_new, module_name);
@@ -59,8 +62,9 @@ void dmheap_unregister_module(const char* module_name)
         root.several->unregister_module(NULL, module_name);
         return;
     }
-    const bool is_known = module_close(root.heap, module_name, name, &id);
-    const dmheap_word serial = root.heap->serial;
+    struct dmheap_ctx* heap = registry_heap();
+    const bool is_known = module_close(heap, module_name, name, &id);
+    const dmheap_word serial = heap->serial;
     dmheap_port_unlock();
     if (is_known) {
         report_unregistration(name, edge_sweep(serial, id));
@@ -75,9 +79,9 @@ static DMHEAP_NOINLINE void* malloc_and_unlock(size_t alignment, size_t size,
         return root.several->alloc(NULL, alignment, size, module_name);
     }
     enum dmheap_verdict failure = VERDICT_NO_MEMORY;
-    const struct dmheap_block* block =
-        module_alloc(root.heap, alignment, size, module_name, &failure);
-    const enum dmheap_verdict verdict = settle(root.heap, block != NULL ? VERDICT_OK : failure);
+    struct dmheap_ctx* heap = registry_heap();
+    const struct dmheap_block* block = module_alloc(heap, alignment, size, module_name, &failure);
+    const enum dmheap_verdict verdict = settle(heap, block != NULL ? VERDICT_OK : failure);
     dmheap_port_unlock();
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_request(verdict, size, module_name);
@@ -89,7 +93,7 @@ static DMHEAP_NOINLINE void* malloc_and_unlock(size_t alignment, size_t size,
 static DMHEAP_NOINLINE DMHEAP_FLATTEN void* malloc_named(size_t size, const char* module_name)
 {
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc_hinted(root.heap, size, module_name);
+    const struct dmheap_block* block = module_alloc_hinted(registry_heap(), size, module_name);
     if (DMHEAP_UNLIKELY(block == NULL)) {
         return malloc_and_unlock(1, size, module_name);
     }
@@ -111,7 +115,7 @@ DMHEAP_FLATTEN void* dmheap_malloc(size_t size, const char* module_name)
         return malloc_named(size, module_name);
     }
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc_nobodys(root.heap, size);
+    const struct dmheap_block* block = module_alloc_nobodys(registry_heap(), size);
     if (DMHEAP_UNLIKELY(block == NULL)) {
         return malloc_and_unlock(1, size, NULL);
     }
@@ -127,7 +131,7 @@ DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const c
     }
     dmheap_port_lock();
     const struct dmheap_block* block = DMHEAP_SHORT_PATHS && module_name == NULL
-                                           ? module_align_nobodys(root.heap, alignment, size)
+                                           ? module_align_nobodys(registry_heap(), alignment, size)
                                            : NULL;
     if (block == NULL) {
         return malloc_and_unlock(alignment, size, module_name);
@@ -152,12 +156,13 @@ static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* 
         return root.several->realloc(NULL, ptr, size);
     }
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
-    const dmheap_word serial = root.heap->serial;
+    struct dmheap_ctx* heap = registry_heap();
+    const dmheap_word serial = heap->serial;
     if (outcome == VERDICT_MUST_MOVE) {
-        const size_t alignment = module_alignment(root.heap, ptr);
-        outcome = module_begin_move(root.heap, ptr, alignment, size, &move);
+        const size_t alignment = module_alignment(heap, ptr);
+        outcome = module_begin_move(heap, ptr, alignment, size, &move);
     }
-    const enum dmheap_verdict verdict = settle(root.heap, outcome);
+    const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
     if (outcome != VERDICT_OK) {
         report_pointer(verdict, "realloc", ptr);
@@ -175,7 +180,7 @@ DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_n
     if (!REALLOC_TRIES && root.several != NULL) { /* at once, as malloc_and_unlock does */
         return root.several->realloc(NULL, ptr, size);
     }
-    const enum dmheap_verdict verdict = module_resize(root.heap, ptr, size);
+    const enum dmheap_verdict verdict = module_resize(registry_heap(), ptr, size);
     if (verdict != VERDICT_OK) {
         return move_and_unlock(verdict, ptr, size);
     }
@@ -187,13 +192,13 @@ DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_n
 static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
 {
     if (is_taken) {
-        module_restore(root.heap, ptr);
+        module_restore(registry_heap(), ptr);
     }
     if (root.several != NULL) {
         root.several->free(NULL, ptr);
         return;
     }
-    const enum dmheap_verdict verdict = edge_free_and_unlock(root.heap, ptr);
+    const enum dmheap_verdict verdict = edge_free_and_unlock(registry_heap(), ptr);
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK) && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
@@ -203,7 +208,7 @@ static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
 static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(void* ptr, uintptr_t index,
                                                                  uintptr_t behind)
 {
-    if (DMHEAP_UNLIKELY(!module_free_owned(root.heap, ptr, index, behind))) {
+    if (DMHEAP_UNLIKELY(!module_free_owned(registry_heap(), ptr, index, behind))) {
         free_and_unlock(ptr, true);
         return;
     }
@@ -217,12 +222,13 @@ DMHEAP_FLATTEN void dmheap_free(void* ptr, bool concatenate)
     uintptr_t behind;
     (void)concatenate;
     dmheap_port_lock();
+    struct dmheap_ctx* heap = registry_heap();
     if (!DMHEAP_SHORT_PATHS || DMHEAP_POISON ||
-        DMHEAP_UNLIKELY(!module_take(root.heap, ptr, &index, &behind))) {
+        DMHEAP_UNLIKELY(!module_take(heap, ptr, &index, &behind))) {
         free_and_unlock(ptr, false);
     } else if (!module_is_nobodys(ptr)) {
         free_owned_and_unlock(ptr, index, behind);
-    } else if (DMHEAP_UNLIKELY(!module_free_nobodys(root.heap, ptr, index, behind))) {
+    } else if (DMHEAP_UNLIKELY(!module_free_nobodys(heap, ptr, index, behind))) {
         free_and_unlock(ptr, true);
     } else {
         dmheap_port_unlock();
@@ -282,8 +288,9 @@ bool Dmod_RetagEx(void* Ptr, const char* ModuleName)
     if (root.several != NULL) {
         return root.several->retag(NULL, Ptr, ModuleName);
     }
-    const enum dmheap_verdict outcome = module_retag(root.heap, Ptr, ModuleName);
-    const enum dmheap_verdict verdict = settle(root.heap, outcome);
+    struct dmheap_ctx* heap = registry_heap();
+    const enum dmheap_verdict outcome = module_retag(heap, Ptr, ModuleName);
+    const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_pointer(verdict, "retag", Ptr);
@@ -298,8 +305,9 @@ bool Dmod_RenameTag(const char* OldName, const char* NewName)
     if (root.several != NULL) {
         return root.several->rename_module(NULL, OldName, NewName);
     }
-    const enum dmheap_verdict outcome = module_rename(root.heap, OldName, NewName);
-    const enum dmheap_verdict verdict = settle(root.heap, outcome);
+    struct dmheap_ctx* heap = registry_heap();
+    const enum dmheap_verdict outcome = module_rename(heap, OldName, NewName);
+    const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
     if (verdict != VERDICT_OK) {
         report_module(verdict, "renaming", OldName);

@@ -109,7 +109,7 @@ static inline bool check_fields(struct check* check)
 {
     const struct image* image = &check->image;
     for (unsigned i = 0; i < IMAGE_GROUP; i++) {
-        if (i != IMAGE_NONE_PREV && image_field(image, (enum image_field)i) != image->plan[i]) {
+        if (i != IMAGE_SEAL && image_field(image, (enum image_field)i) != image->plan[i]) {
             return check_fail(check, DMHEAP_FAULT_CONTEXT, (image_word)i * image->format.word, 0);
         }
     }

@@ -18,7 +18,8 @@
 static const char* reason_text(enum dmheap_verdict verdict)
 {
     static const char* const text[] = {
-        [VERDICT_NO_HEAP] = "there is no heap",
+        [VERDICT_NO_HEAP] = DMHEAP_GUARD ? "there is no heap, or its own data was written over"
+                                         : "there is no heap",
         [VERDICT_NO_MEMORY] = "out of memory",
         [VERDICT_BAD_BUFFER] = "that is no buffer",
         [VERDICT_TOO_SMALL] = "the buffer is too small for one block",

@@ -155,6 +155,7 @@ static DMHEAP_INLINE struct dmheap_ctx* heap_create(const struct dmheap_ctx* pla
     struct dmheap_ctx* ctx = heap_at(buffer, (size_t)ctx_granule(plan));
     memset(ctx, 0, (size_t)plan->first);
     memcpy(ctx, plan, sizeof(*plan));
+    ctx->seal = DMHEAP_GUARD ? ctx_seal(ctx) : 0;
     return ctx;
 }
 
@@ -338,7 +339,10 @@ static inline struct dmheap_block* heap_detach_fit(struct dmheap_ctx* ctx, uintp
                                                    uintptr_t need, uintptr_t alignment,
                                                    unsigned looks, uintptr_t* size)
 {
-    uintptr_t offset = (uintptr_t)ctx->bin[size_class];
+    uintptr_t offset = index_first(ctx, size_class);
+    if (DMHEAP_GUARD && offset == INDEX_NONE) {
+        return heap_suspect(ctx, size_class);
+    }
     for (; looks != 0 && offset != 0; looks--) {
         struct dmheap_block* block = ctx_block(ctx, offset);
         *size = (uintptr_t)block->header; /* once: unlinking forged links may write over it */
@@ -381,7 +385,7 @@ static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, uintptr
         return NULL;
     }
     struct dmheap_block* block = block_at(front, gap);
-    ctx->top += (dmheap_word)(gap + need);
+    ctx_set(ctx, &ctx->top, ctx->top + (dmheap_word)(gap + need));
     tags |= heap_leave_gap(ctx, front, gap);
     heap_claim(ctx, block, need, tags);
     return block;
@@ -391,8 +395,10 @@ static inline struct dmheap_block* heap_take_top(struct dmheap_ctx* ctx, uintptr
 static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintptr_t size_class,
                                                    uintptr_t need, dmheap_word tags)
 {
-    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)ctx->bin[size_class]);
-    if (DMHEAP_UNLIKELY(block->header != (dmheap_word)need) ||
+    const uintptr_t first = index_first(ctx, size_class);
+    struct dmheap_block* block = ctx_block(ctx, first);
+    if ((DMHEAP_GUARD && first == INDEX_NONE) ||
+        DMHEAP_UNLIKELY(block->header != (dmheap_word)need) ||
         !index_remove_first(ctx, block, size_class)) {
         return heap_suspect(ctx, size_class);
     }
@@ -408,10 +414,11 @@ static inline struct dmheap_block* heap_take_exact(struct dmheap_ctx* ctx, uintp
 static inline struct dmheap_block* heap_detach_first(struct dmheap_ctx* ctx, uintptr_t size_class,
                                                      uintptr_t need, uintptr_t* size)
 {
-    const dmheap_word offset = ctx->bin[size_class];
-    struct dmheap_block* block = ctx_block(ctx, (uintptr_t)offset);
-    if (DMHEAP_UNLIKELY((uintptr_t)block->header < need ||
-                        !heap_is_free(block, ctx->top - offset))) {
+    const uintptr_t offset = index_first(ctx, size_class);
+    struct dmheap_block* block = ctx_block(ctx, offset);
+    if ((DMHEAP_GUARD && (offset == 0 || offset == INDEX_NONE)) ||
+        DMHEAP_UNLIKELY((uintptr_t)block->header < need ||
+                        !heap_is_free(block, ctx->top - (dmheap_word)offset))) {
         return heap_suspect(ctx, size_class);
     }
     *size = (uintptr_t)block->header;
@@ -602,7 +609,7 @@ static inline uintptr_t heap_largest_listed(const struct dmheap_ctx* ctx)
         return 0;
     }
     uintptr_t largest = index_floor(ctx, size_class);
-    uintptr_t offset = (uintptr_t)ctx->bin[size_class];
+    uintptr_t offset = index_first(ctx, size_class);
     for (unsigned looks = INDEX_LOOKS; looks != 0 && offset != 0; looks--) {
         const struct dmheap_block* block = ctx_block(ctx, offset);
         if ((dmheap_word)offset >= ctx->top ||
@@ -664,7 +671,8 @@ static inline bool heap_give(struct dmheap_ctx* ctx, struct dmheap_block* block,
         }
         next->header |= BLOCK_PREV_FREE;
     } else if ((dmheap_word)ctx_offset(ctx, next) == ctx->top) {
-        ctx->top = (dmheap_word)ctx_offset(ctx, heap_join(ctx, block, front));
+        const struct dmheap_block* joined = heap_join(ctx, block, front);
+        ctx_set(ctx, &ctx->top, (dmheap_word)ctx_offset(ctx, joined));
         return true;
     } else if (DMHEAP_LIKELY(heap_is_free_at(ctx, next))) {
         size += (uintptr_t)next->header;
@@ -789,7 +797,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx,
         if (need > (uintptr_t)ctx->end - start) {
             return VERDICT_MUST_MOVE;
         }
-        ctx->top = (dmheap_word)(start + need);
+        ctx_set(ctx, &ctx->top, (dmheap_word)(start + need));
         *size = need;
         return VERDICT_OK;
     } else if (DMHEAP_LIKELY(heap_is_free_at(ctx, next))) {

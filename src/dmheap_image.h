@@ -74,7 +74,7 @@ static inline struct image_format image_native_format(void)
 enum image_field {
     IMAGE_SIZE_MASK,
     IMAGE_REQUEST_LIMIT,
-    IMAGE_NONE_PREV,
+    IMAGE_SEAL,
     IMAGE_ROUND,
     IMAGE_GRANULE_SHIFT,
     IMAGE_GRANULES,
@@ -140,7 +140,7 @@ enum image_totals {
 
 IMAGE_IS_FIELD(IMAGE_SIZE_MASK, size_mask);
 IMAGE_IS_FIELD(IMAGE_REQUEST_LIMIT, request_limit);
-IMAGE_IS_FIELD(IMAGE_NONE_PREV, none_prev);
+IMAGE_IS_FIELD(IMAGE_SEAL, seal);
 IMAGE_IS_FIELD(IMAGE_ROUND, round);
 IMAGE_IS_FIELD(IMAGE_GRANULE_SHIFT, granule_shift);
 IMAGE_IS_FIELD(IMAGE_GRANULES, granules);
@@ -198,7 +198,7 @@ struct image {
     struct image_format format;
     image_word address;              /* of the context on the target, as far as ... */
     image_word known;                /* ... the bits of it are known that are set here */
-    image_word plan[IMAGE_GROUP];    /* the context as it has to be, but for none_prev */
+    image_word plan[IMAGE_GROUP];    /* the context as it has to be, but for the seal */
     unsigned given[IMAGE_GROUPS(8)]; /* in each group: the slots that were ever in use */
 };
 
@@ -344,7 +344,7 @@ static inline bool image_lay_out(struct image* image, unsigned shift, image_word
 /* Does that field follow from the plan? */
 static inline bool image_is_planned(enum image_field field)
 {
-    return field != IMAGE_NONE_PREV && field != IMAGE_TOP;
+    return field != IMAGE_SEAL && field != IMAGE_TOP;
 }
 
 #define IMAGE_PLANNED 9U /* so many do ... */

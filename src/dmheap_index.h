@@ -33,6 +33,9 @@
 /* Blocks looked at in the class that a size itself falls in, above the exact ones. */
 #define INDEX_LOOKS 3
 
+/* With DMHEAP_GUARD offset 0 has no link: its place is the seal's. */
+#define INDEX_WRITES_NONE (DMHEAP_AVOID_BRANCHES && !DMHEAP_GUARD)
+
 DMHEAP_STATIC_ASSERT(INDEX_EXACT_LOG2 >= INDEX_STEPS_LOG2, steps_are_whole_granules);
 DMHEAP_STATIC_ASSERT(INDEX_EXACT == 32, the_exact_classes_are_row_0);
 DMHEAP_STATIC_ASSERT(DMHEAP_INDEX_ROWS <= 32, rows_have_a_bit_each);
@@ -118,6 +121,9 @@ static inline uintptr_t index_find_above(const struct dmheap_ctx* ctx, uintptr_t
             return INDEX_NONE;
         }
         row = bits_lowest(above);
+        if (DMHEAP_GUARD && (row >= DMHEAP_INDEX_ROWS || ctx->row[row] == 0)) {
+            return INDEX_NONE; /* written over */
+        }
         candidates = ctx->row[row];
     }
     return row * 32 + bits_lowest(candidates);
@@ -133,29 +139,6 @@ static inline uintptr_t index_link(dmheap_word link)
 }
 
 /*
- * Whether a list had a block before is a branch that goes either way: to avoid it, the link of
- * offset 0 and the bit of a class that has a block are written, too.
- */
-static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size)
-{
-    const uintptr_t size_class = index_class(ctx, size);
-    if (DMHEAP_AVOID_BRANCHES) {
-        index_mark(ctx, size_class);
-    }
-    const uintptr_t before = index_bin_as_block(size_class);
-    const uintptr_t self = ctx_offset(ctx, block);
-    const uintptr_t next = (uintptr_t)ctx_block(ctx, before)->next;
-    block->next = (dmheap_word)next;
-    ctx_block(ctx, before)->next = (dmheap_word)self;
-    block->prev = (dmheap_word)before;
-    if (DMHEAP_AVOID_BRANCHES || next != 0) {
-        ctx_block(ctx, next)->prev = (dmheap_word)self;
-    } else {
-        index_mark(ctx, size_class);
-    }
-}
-
-/*
  * Does the block at offset `next`, which is not 0, name the one at `self` as the previous? It has
  * to be a block: the context has the same offsets in it, and the untouched end the links of blocks
  * that were there.
@@ -165,6 +148,74 @@ static inline bool index_leads_on(const struct dmheap_ctx* ctx, uintptr_t next, 
     return DMHEAP_LIKELY((dmheap_word)next >= ctx->first &&
                          (dmheap_word)next < ctx->top - DMHEAP_WORD_BYTES &&
                          ctx_block(ctx, next)->prev == (dmheap_word)self);
+}
+
+/* Has this heap such a class? */
+static inline bool index_is_class(const struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    return offsetof(struct dmheap_ctx, bin) + size_class * sizeof(dmheap_word) <
+           (uintptr_t)ctx->live;
+}
+
+/*
+ * The first block of a class, 0: none. With DMHEAP_GUARD a bin is proven as links are: where it does
+ * not lead to a block that names it, or there is no such bin, that is INDEX_NONE.
+ */
+static inline uintptr_t index_first(const struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    if (!DMHEAP_GUARD) {
+        return (uintptr_t)ctx->bin[size_class];
+    }
+    if (!index_is_class(ctx, size_class)) {
+        return INDEX_NONE;
+    }
+    const uintptr_t first = index_link(ctx->bin[size_class]);
+    const bool is_sound = first == 0 || index_leads_on(ctx, first, index_bin_as_block(size_class));
+    return is_sound ? first : INDEX_NONE;
+}
+
+/*
+ * Forget every block of a class whose list somebody wrote over. Those blocks stay free but
+ * unlisted until the next dmheap_init, and the one in front of such a block cannot be freed;
+ * nothing is read or written by way of the damaged links.
+ */
+static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
+{
+    if (DMHEAP_GUARD && size_class / 32 >= DMHEAP_INDEX_ROWS) {
+        return; /* written over as well */
+    }
+    if (!DMHEAP_GUARD || index_is_class(ctx, size_class)) {
+        ctx->bin[size_class] = 0;
+    }
+    index_unmark(ctx, size_class);
+}
+
+/*
+ * Whether a list had a block before is a branch that goes either way: to avoid it, the link of
+ * offset 0 and the bit of a class that has a block are written, too.
+ */
+static inline void index_insert(struct dmheap_ctx* ctx, struct dmheap_block* block, uintptr_t size)
+{
+    const uintptr_t size_class = index_class(ctx, size);
+    if (INDEX_WRITES_NONE) {
+        index_mark(ctx, size_class);
+    }
+    const uintptr_t before = index_bin_as_block(size_class);
+    const uintptr_t self = ctx_offset(ctx, block);
+    if (DMHEAP_GUARD && index_first(ctx, size_class) == INDEX_NONE) {
+        index_abandon(ctx, size_class);
+        ctx->damage = 1;
+    }
+    const uintptr_t first = (uintptr_t)ctx_block(ctx, before)->next;
+    const uintptr_t next = DMHEAP_GUARD ? index_link((dmheap_word)first) : first;
+    block->next = (dmheap_word)next;
+    ctx_block(ctx, before)->next = (dmheap_word)self;
+    block->prev = (dmheap_word)before;
+    if (INDEX_WRITES_NONE || next != 0) {
+        ctx_block(ctx, next)->prev = (dmheap_word)self;
+    } else {
+        index_mark(ctx, size_class);
+    }
 }
 
 /* Does the block or bin at offset `prev` name the one at `self` as the next? */
@@ -197,7 +248,7 @@ static inline void index_unlink(struct dmheap_ctx* ctx, const struct dmheap_bloc
     const uintptr_t next = index_link(block->next);
     const uintptr_t prev = index_link(block->prev);
     ctx_block(ctx, prev)->next = (dmheap_word)next;
-    if (DMHEAP_AVOID_BRANCHES || next != 0) {
+    if (INDEX_WRITES_NONE || next != 0) {
         ctx_block(ctx, next)->prev = (dmheap_word)prev;
     }
     if (index_is_last(ctx, prev, next)) {
@@ -230,17 +281,6 @@ static inline bool index_remove_first(struct dmheap_ctx* ctx, const struct dmhea
     }
     ctx_block(ctx, before)->next = (dmheap_word)next;
     return true;
-}
-
-/*
- * Forget every block of a class whose list somebody wrote over. Those blocks stay free but
- * unlisted until the next dmheap_init, and the one in front of such a block cannot be freed;
- * nothing is read or written by way of the damaged links.
- */
-static inline void index_abandon(struct dmheap_ctx* ctx, uintptr_t size_class)
-{
-    ctx->bin[size_class] = 0;
-    index_unmark(ctx, size_class);
 }
 
 #endif

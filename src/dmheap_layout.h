@@ -81,7 +81,7 @@ struct dmheap_totals {
 struct dmheap_ctx {
     dmheap_word size_mask;     /* of a header: the bits that are the block's size */
     dmheap_word request_limit; /* smallest size that malloc's short path cannot serve */
-    dmheap_word none_prev;     /* `prev` of offset 0, seen as a block: written to, never read */
+    dmheap_word seal;          /* ctx_seal; without DMHEAP_GUARD, `prev` of offset 0: never read */
     dmheap_word round;         /* what to add to a request before size_mask rounds it up */
     dmheap_word granule_shift; /* log2(granule) */
     dmheap_word granules;      /* end of the heap, in granules: bound of every pointer's index */
@@ -105,7 +105,7 @@ struct dmheap_ctx {
     dmheap_word bin[]; /* the first free block of each class */
 };
 
-DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, none_prev) == offsetof(struct dmheap_block, prev),
+DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, seal) == offsetof(struct dmheap_block, prev),
                      none_has_a_prev);
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) % sizeof(dmheap_word) == 0, bins_are_aligned);
 DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
@@ -136,6 +136,40 @@ static inline struct dmheap_totals* ctx_totals(struct dmheap_ctx* ctx)
     return NULL;
 }
 #endif
+
+/* ---- the seal ------------------------------------------------------------------ */
+
+/*
+ * What a sound context has as its seal: another one if any bit, or any word, of what says where
+ * things are becomes another. That all of it is 0, or all ones, is no context either.
+ */
+static inline dmheap_word ctx_seal(const struct dmheap_ctx* ctx)
+{
+    dmheap_word seal = 0x5EA1U ^ ctx->size_mask ^ ctx->request_limit ^ ctx->round ^
+                       ctx->granule_shift ^ ctx->granules ^ ctx->live ^ ctx->first ^ ctx->top ^
+                       ctx->end ^ ctx->alignment ^ ctx->serial;
+    for (unsigned number = 0; number < DMHEAP_MODULE_GROUPS; number++) {
+        seal ^= ctx->group[number];
+    }
+    return seal;
+}
+
+/* Is what says where things are as it was written? */
+static inline bool ctx_is_sound(const struct dmheap_ctx* ctx)
+{
+    return !DMHEAP_GUARD || ctx->seal == ctx_seal(ctx);
+}
+
+/* Change a field that the seal covers. */
+static inline void ctx_set(struct dmheap_ctx* ctx, dmheap_word* field, dmheap_word value)
+{
+    if (DMHEAP_GUARD) {
+        ctx->seal ^= *field ^ value;
+    }
+    *field = value;
+}
+
+/* ---- addresses ----------------------------------------------------------------- */
 
 /* Bytes, a power of two. */
 static inline uintptr_t ctx_granule(const struct dmheap_ctx* ctx)

@@ -104,11 +104,11 @@ DMHEAP_COLD bool dmheap_ctx_check(struct dmheap_ctx* ctx, struct dmheap_finding*
     struct check check;
     memset(&check, 0, sizeof(check));
     dmheap_port_lock();
-    const struct dmheap_ctx* heap = find_heap(ctx);
+    const struct dmheap_ctx* heap = find_any(ctx);
     if (heap == &no_heap) {
         (void)check_fail(&check, DMHEAP_FAULT_NO_HEAP, 0, 0);
-    } else {
-        (void)check_heap(&check, heap);
+    } else if (check_heap(&check, heap) && !ctx_is_sound(heap)) {
+        (void)check_fail(&check, DMHEAP_FAULT_CONTEXT, offsetof(struct dmheap_ctx, seal), 0);
     }
     tell(&check, (uintptr_t)heap, finding);
     dmheap_port_unlock();

@@ -193,12 +193,14 @@ static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word
 
 /*
  * The same for an owner other than OWNER_NOBODY, which hint_id is while there is no hint. The
- * hinted record was proven when it was found, and is forgotten before it goes.
+ * hinted record was proven when it was found, and is forgotten before it goes; with DMHEAP_GUARD no
+ * hint is followed that is not proven again.
  */
 static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmheap_word id)
 {
-    return DMHEAP_LIKELY(id == ctx->hint_id) ? (struct record*)ctx_at(ctx, ctx->hint_module)
-                                             : record_of(ctx, id);
+    return DMHEAP_LIKELY(!DMHEAP_GUARD && id == ctx->hint_id)
+               ? (struct record*)ctx_at(ctx, ctx->hint_module)
+               : record_of(ctx, id);
 }
 
 /*
@@ -354,6 +356,9 @@ static inline struct record* record_find_hinted(struct dmheap_ctx* ctx, const ch
 {
     const struct dmheap_hint* hint = record_hint(ctx, text);
     struct record* record = (struct record*)ctx_at(ctx, hint->module);
+    if (DMHEAP_GUARD && (hint->id >= RECORD_ID_END || record_of(ctx, hint->id) != record)) {
+        return NULL;
+    }
     return hint->module != 0 && hint->name == (uint32_t)(uintptr_t)text && record->id == hint->id &&
                    record_is_named(record, text)
                ? record
@@ -432,7 +437,7 @@ static inline struct record_group* record_make_group(struct dmheap_ctx* ctx, uns
     if (group != NULL) {
         memset(group, 0, offsetof(struct record_group, slot));
         memset(&group->slot[size], 0, record_group_buckets(number) * sizeof(record_id));
-        ctx->group[number] = (dmheap_word)ctx_offset(ctx, group);
+        ctx_set(ctx, &ctx->group[number], (dmheap_word)ctx_offset(ctx, group));
     }
     return group;
 }
@@ -493,7 +498,7 @@ static inline void record_return_id(struct dmheap_ctx* ctx, record_id id)
     group->spare = (record_id)index;
     group->used--;
     if (group->used == 0) {
-        ctx->group[number] = 0;
+        ctx_set(ctx, &ctx->group[number], 0);
         (void)record_free(ctx, group);
     }
 }

@@ -22,7 +22,7 @@ static const struct dmheap_ctx no_heap = {.granule_shift = 4};
 
 /*
  * What the nine functions do instead where there may be more heaps than one. Each is called with
- * the lock held; all but `of_serial` release it.
+ * the lock held; all but the last two release it.
  */
 struct registry_calls {
     void* (*alloc)(struct dmheap_ctx* asked, size_t alignment, size_t size, const char* name);
@@ -33,6 +33,7 @@ struct registry_calls {
     bool (*retag)(struct dmheap_ctx* asked, void* ptr, const char* name);
     bool (*rename_module)(struct dmheap_ctx* asked, const char* old_name, const char* new_name);
     struct dmheap_ctx* (*of_serial)(dmheap_word serial);
+    struct dmheap_ctx* (*find)(struct dmheap_ctx* asked);
 };
 
 static struct {
@@ -41,11 +42,17 @@ static struct {
     bool is_starting;                     /* a heap is being made */
 } root = {(struct dmheap_ctx*)&no_heap, NULL, false};
 
-/* The heap of that serial, or NULL: it went while the lock was released. */
+/* The heap that the nine functions are about: the first by default, unless it is written over. */
+static inline struct dmheap_ctx* registry_heap(void)
+{
+    return ctx_is_sound(root.heap) ? root.heap : (struct dmheap_ctx*)&no_heap;
+}
+
+/* The heap of that serial, or NULL: it went, or was written over, while the lock was released. */
 static inline struct dmheap_ctx* registry_of_serial(dmheap_word serial)
 {
     struct dmheap_ctx* ctx = root.several != NULL ? root.several->of_serial(serial) : root.heap;
-    return ctx->serial == serial ? ctx : NULL;
+    return ctx->serial == serial && ctx_is_sound(ctx) ? ctx : NULL;
 }
 
 /* Forget all heaps, unless none serves by default. `registry` is stale until it is refreshed. */
@@ -206,13 +213,25 @@ static inline struct registry_entry* registry_entry_of(const struct dmheap_ctx* 
     return entry->ctx != NULL && entry->serial == ctx->serial ? entry : NULL;
 }
 
+/* The first heap by default from `entry` on that is not written over, or NULL. */
+static inline struct dmheap_ctx* registry_default_from(const struct registry_entry* entry)
+{
+    while (entry->is_default && !ctx_is_sound(entry->ctx)) {
+        entry++;
+    }
+    return entry->is_default ? entry->ctx : NULL;
+}
+
 /* The heap that a call is about: NULL asks for the first by default. no_heap: there is none. */
 static inline struct dmheap_ctx* registry_find(struct dmheap_ctx* asked)
 {
-    if (asked == NULL || asked == root.heap) {
-        return root.heap;
+    struct dmheap_ctx* found = asked;
+    if (asked == NULL) {
+        found = DMHEAP_GUARD ? registry_default_from(registry) : root.heap;
+    } else if (asked != root.heap && registry_entry_of(asked) == NULL) {
+        found = NULL;
     }
-    return registry_entry_of(asked) != NULL ? asked : (struct dmheap_ctx*)&no_heap;
+    return found != NULL && ctx_is_sound(found) ? found : (struct dmheap_ctx*)&no_heap;
 }
 
 /* Where a call that `asked` for none goes on after `heap`: at the next by default, or NULL. */
@@ -226,7 +245,7 @@ static inline struct dmheap_ctx* registry_next(const struct dmheap_ctx* asked,
     while (entry->is_default && entry->ctx != heap) {
         entry++;
     }
-    return entry->is_default && entry[1].is_default ? entry[1].ctx : NULL;
+    return entry->is_default ? registry_default_from(entry + 1) : NULL;
 }
 
 /* The heap of that name, which is not empty; or NULL. */

@@ -24,10 +24,11 @@ static void unregister_several(struct dmheap_ctx* asked, const char* module_name
 static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* module_name);
 static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const char* new_name);
 static struct dmheap_ctx* of_serial_several(dmheap_word serial);
+static struct dmheap_ctx* find_heap(struct dmheap_ctx* asked);
 
 static const struct registry_calls calls_several = {
-    alloc_several,      realloc_several, free_several,   register_several,
-    unregister_several, retag_several,   rename_several, of_serial_several,
+    alloc_several, realloc_several, free_several,      register_several, unregister_several,
+    retag_several, rename_several,  of_serial_several, find_heap,
 };
 
 /*
@@ -50,6 +51,13 @@ static DMHEAP_NOINLINE struct dmheap_ctx* find_heap(struct dmheap_ctx* asked)
     return registry_find(asked);
 }
 
+/* The same, whether or not it is written over. */
+static struct dmheap_ctx* find_any(struct dmheap_ctx* asked)
+{
+    const struct registry_entry* entry = find_entry(asked);
+    return entry != NULL ? entry->ctx : (struct dmheap_ctx*)&no_heap;
+}
+
 /* The heap where something is live at `ptr`, any address; else the last that a call is about. */
 static struct dmheap_ctx* find_heap_of(struct dmheap_ctx* asked, const void* ptr)
 {
@@ -65,7 +73,7 @@ static struct dmheap_ctx* find_heap_of(struct dmheap_ctx* asked, const void* ptr
 /* find_heap for a short path, which tries no other one: mostly it is the first by default. */
 static inline struct dmheap_ctx* find_quickly(struct dmheap_ctx* asked)
 {
-    return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? root.heap : find_heap(asked);
+    return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? registry_heap() : find_heap(asked);
 }
 
 static struct dmheap_ctx* of_serial_several(dmheap_word serial)

@@ -166,6 +166,13 @@ static inline void check_log(size_t errors, size_t warnings, size_t infos, const
     _assert_true(!text_differs, "the text expected", file, line);
 }
 
+/* Why a call is refused where there is no heap. */
+#if DMHEAP_GUARD
+#define NO_HEAP_TEXT "there is no heap, or its own data was written over"
+#else
+#define NO_HEAP_TEXT "there is no heap"
+#endif
+
 /* Since the last of these, exactly this was logged: */
 #define expect_silence()     check_log(0, 0, 0, NULL, __FILE__, __LINE__)
 #define expect_error()       check_log(1, 0, 0, NULL, __FILE__, __LINE__)

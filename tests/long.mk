@@ -22,7 +22,12 @@ play-exhaustive: $(T)/test_exhaustive
 
 # ---- each bit flipped --------------------------------------------------------------
 
-corruption: $(T)/test_corruption
+# As the library ships, and where it follows nothing that it has not proven.
+corruption:
+	@$(MAKE) --no-print-directory play-corruption
+	@$(MAKE) --no-print-directory GUARD=1 play-corruption
+
+play-corruption: $(T)/test_corruption
 	$< all
 
 # ---- fuzzing -------------------------------------------------------------------------
@@ -81,5 +86,5 @@ fuzz-corpus: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 model:
 	tests/spin/run.sh
 
-.PHONY: test-all exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption fuzz fuzz-afl \
-        fuzz-corpus model
+.PHONY: test-all exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption play-corruption \
+        fuzz fuzz-afl fuzz-corpus model

@@ -568,16 +568,16 @@ static void without_a_heap_every_function_is_refused(void** state)
         memset(&account, 1, sizeof(account));
         memset(&heap, 1, sizeof(heap));
         assert_false(dmheap_ctx_get_account(ctx, NULL, &account));
-        expect_module_line("account", "(none)", "there is no heap");
+        expect_module_line("account", "(none)", NO_HEAP_TEXT);
         expect_account(&account, &no_account);
         assert_false(dmheap_ctx_get_account(ctx, "sensor", &account));
-        expect_module_line("account", "sensor", "there is no heap");
+        expect_module_line("account", "sensor", NO_HEAP_TEXT);
         assert_false(dmheap_ctx_reset_peak(ctx, "sensor"));
-        expect_module_line("peak", "sensor", "there is no heap");
+        expect_module_line("peak", "sensor", NO_HEAP_TEXT);
         assert_false(dmheap_ctx_set_limit(ctx, "sensor", 1000));
-        expect_module_line("limit", "sensor", "there is no heap");
+        expect_module_line("limit", "sensor", NO_HEAP_TEXT);
         assert_false(dmheap_ctx_set_reserve(ctx, "", 1000));
-        expect_module_line("reserve", "(none)", "there is no heap");
+        expect_module_line("reserve", "(none)", NO_HEAP_TEXT);
         assert_false(dmheap_ctx_get_heap_account(ctx, &heap));
         expect_error();
         expect_heap_account(&heap, &no_heap_account);
@@ -591,7 +591,7 @@ static void without_a_heap_every_function_is_refused(void** state)
         assert_string_equal(name, "");
         expect_account(&account, &no_account);
         assert_null(dmheap_ctx_malloc(ctx, 10, "sensor"));
-        expect_error_of("dmheap: 10 bytes for module sensor: there is no heap.\n");
+        expect_error_of("dmheap: 10 bytes for module sensor: " NO_HEAP_TEXT ".\n");
         assert_null(dmheap_ctx_malloc(ctx, SIZE_MAX, NULL));
         test_port_forget_lines();
     }

@@ -87,7 +87,138 @@ static int ctx_case_end(void** state)
     return heap_case_end(state);
 }
 
-#define ctx_case(function) cmocka_unit_test_setup_teardown(function, ctx_case_begin, ctx_case_end)
+#define ctx_case(function)               cmocka_unit_test_setup_teardown(function, ctx_case_begin, ctx_case_end)
+#define ctx_case_if(condition, function) case_if(condition, function, ctx_case_begin, ctx_case_end)
+
+/* ---- a heap whose own data was written over (DMHEAP_GUARD) --------------------------- */
+
+/* What says where things are, and the seal itself. */
+static const size_t sealed[] = {
+    offsetof(struct dmheap_ctx, size_mask), offsetof(struct dmheap_ctx, request_limit),
+    offsetof(struct dmheap_ctx, round),     offsetof(struct dmheap_ctx, granule_shift),
+    offsetof(struct dmheap_ctx, granules),  offsetof(struct dmheap_ctx, live),
+    offsetof(struct dmheap_ctx, first),     offsetof(struct dmheap_ctx, top),
+    offsetof(struct dmheap_ctx, end),       offsetof(struct dmheap_ctx, alignment),
+    offsetof(struct dmheap_ctx, group[0]),  offsetof(struct dmheap_ctx, group[1]),
+    offsetof(struct dmheap_ctx, group[2]),  offsetof(struct dmheap_ctx, serial),
+    offsetof(struct dmheap_ctx, seal),
+};
+
+/* Each call that is about the heaps by default is refused, and nothing changes. */
+static void expect_no_heap(void* ptr)
+{
+    assert_false(dmheap_is_initialized());
+    assert_null(dmheap_malloc(10, NULL));
+    assert_string_equal(test_port_text(0),
+                        "dmheap: 10 bytes for module (none): " NO_HEAP_TEXT ".\n");
+    expect_error();
+    assert_null(dmheap_malloc(10, "sensor"));
+    expect_error();
+    assert_null(dmheap_aligned_alloc(64, 10, NULL));
+    expect_error();
+    assert_null(dmheap_realloc(ptr, 200, NULL));
+    expect_error();
+    assert_false(dmheap_register_module("other"));
+    expect_error();
+    assert_false(Dmod_RetagEx(ptr, "other"));
+    expect_error();
+    assert_false(Dmod_RenameTag("sensor", "other"));
+    expect_error();
+    dmheap_free(ptr, false);
+    expect_error();
+    dmheap_unregister_module("sensor");
+    expect_silence();
+}
+
+static void a_heap_whose_own_data_was_written_over_serves_no_more(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    void* ptr = dmheap_malloc(100, "sensor");
+    void* hole = dmheap_malloc(100, NULL);
+    assert_non_null(dmheap_malloc(100, NULL));
+    dmheap_free(hole, false);
+    for (unsigned i = 0; i < COUNT_OF(sealed) * 8 * WORD; i++) {
+        dmheap_word* word =
+            (dmheap_word*)ctx_at(test_heap.ctx, (dmheap_word)sealed[i / (8 * WORD)]);
+        const dmheap_word bit = (dmheap_word)1 << i % (8 * WORD);
+        snapshot_take();
+        *word ^= bit;
+        expect_no_heap(ptr);
+        *word ^= bit;
+        assert_true(snapshot_is_same());
+    }
+    dmheap_free(ptr, false); /* it is sound again */
+    expect_silence();
+    (void)heap_verify();
+}
+
+static void a_heap_written_over_is_told_by_the_check_and_made_anew(void** state)
+{
+    struct dmheap_finding finding;
+    (void)state;
+    heap_open(4 * KIB, 8);
+    test_heap.ctx->live ^= WORD;
+    assert_false(dmheap_ctx_check(NULL, &finding));
+    expect_error();
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, live));
+    test_heap.ctx->live ^= WORD;
+    test_heap.ctx->seal ^= 1;
+    assert_false(dmheap_ctx_check(NULL, &finding));
+    expect_error();
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, seal));
+    assert_true(heap_start(test_heap.buffer, test_heap.size, 8));
+    expect_info();
+    assert_non_null(dmheap_malloc(100, NULL));
+    (void)heap_verify();
+}
+
+static void where_one_of_several_heaps_was_written_over_the_others_serve(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* first = make_default(4 * KIB);
+    struct dmheap_ctx* second = make_default(4 * KIB);
+    struct dmheap_ctx* third = make_default(4 * KIB);
+    void* lost = dmheap_malloc(100, "sensor");
+    assert_true(is_in(lost, first));
+    first->granules ^= 1;
+    assert_false(dmheap_ctx_is_initialized(first));
+    assert_true(dmheap_is_initialized());
+    void* found = dmheap_malloc(100, "sensor");
+    assert_true(is_in(found, second));
+    second->end ^= WORD;
+    assert_true(is_in(dmheap_malloc(100, "sensor"), third));
+    dmheap_free(found, false);
+    expect_error();
+    second->end ^= WORD;
+    dmheap_free(found, false);
+    expect_silence();
+    first->granules ^= 1;
+    dmheap_unregister_module("sensor");
+    expect_info();
+    assert_true(is_empty(first) && is_empty(second) && is_empty(third));
+}
+
+static void a_bin_that_was_written_over_is_given_up(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    void* hole = dmheap_malloc(100, NULL);
+    void* next = dmheap_malloc(100, NULL);
+    assert_non_null(dmheap_malloc(0, NULL));
+    dmheap_free(hole, false);
+    dmheap_word* bin = &test_heap.ctx->bin[index_class(test_heap.ctx, block_size(block_of(hole)))];
+    *bin += (dmheap_word)8;
+    void* other = dmheap_malloc(100, NULL);
+    expect_error(); /* served from elsewhere */
+    assert_true(other != NULL && other != hole);
+    *bin = ~(dmheap_word)0;
+    dmheap_free(other, false);
+    dmheap_free(next, false);
+    expect_error(); /* beside a block that is lost now */
+}
 
 /* ---- init and deinit ----------------------------------------------------------------- */
 
@@ -1581,6 +1712,10 @@ int main(int argc, char** argv)
         ctx_case(a_handle_is_of_the_heap_that_has_its_module),
         ctx_case(a_failed_call_is_one_line_though_two_things_went_wrong),
         ctx_case(the_lock_is_taken_once),
+        ctx_case_if(DMHEAP_GUARD, a_heap_whose_own_data_was_written_over_serves_no_more),
+        ctx_case_if(DMHEAP_GUARD, a_heap_written_over_is_told_by_the_check_and_made_anew),
+        ctx_case_if(DMHEAP_GUARD, where_one_of_several_heaps_was_written_over_the_others_serve),
+        ctx_case_if(DMHEAP_GUARD, a_bin_that_was_written_over_is_given_up),
     };
     const struct CMUnitTest random[] = {cases[0]};
     return argc > 1 ? cmocka_run_group_tests(random, NULL, NULL)

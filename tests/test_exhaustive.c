@@ -703,7 +703,7 @@ static void reduce_block(const struct dmheap_ctx* ctx, const struct dmheap_block
 /* All of a heap, in a copy of it, that no later operation can tell or that only counts. */
 static void reduce(struct dmheap_ctx* ctx)
 {
-    ctx->none_prev = 0;
+    ctx->seal = 0;
     ctx->serial = 0;
     if (DMHEAP_ACCOUNTING) {
         memset(ctx_totals(ctx)->failures, 0, sizeof(ctx_totals(ctx)->failures));

@@ -695,6 +695,7 @@ static void the_seed_given_or_a_fresh_one(void** state)
 static void forget_numbers(void)
 {
     test_heap.ctx->serial = 0;
+    test_heap.ctx->seal = 0;
     for (dmheap_word id = OWNER_MODULES; id < RECORD_ID_END; id++) {
         struct record* record = record_of(test_heap.ctx, id);
         if (record != NULL) {
