@@ -7,7 +7,7 @@ LENGTH ?= 6
 TIME   ?= 60
 FUZZ   := build/fuzz
 
-test-all: test exhaustive corruption fuzz model
+test-all: test exhaustive corruption fuzz model real-programs
 
 # ---- every sequence of operations ------------------------------------------------
 
@@ -86,5 +86,27 @@ fuzz-corpus: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 model:
 	tests/spin/run.sh
 
+# ---- real programs -----------------------------------------------------------------------
+
+# In place of malloc there may be hundreds of libraries, and more memory than 16 MiB.
+preload:
+	@$(MAKE) --no-print-directory HEADER_BYTES=8 ACCOUNTING=1 \
+	    DMHEAP_DONT_IMPLEMENT_DMOD_API=ON libdmheap-preload.so
+
+$(B)/preload/%.o: %.c GNUmakefile tests/long.mk
+	$(call compile,-O2 -g -fPIC -fvisibility=hidden $(SETTINGS) -DDMHEAP_ASSERTS=$(ASSERTS) \
+	    $(call port_define,tests/preload/dmheap_port.h))
+
+# Nothing is bound late, for that allocates; and it is started before all other libraries.
+$(B)/libdmheap-preload.so: $(B)/preload/dmheap.o $(B)/preload/preload.o
+	$(call say,LINK)
+	$(Q)$(CC) $(ARCH) $(CFLAGS) $(LDFLAGS) -shared -Wl,-z,now -Wl,-z,initfirst -o $@ $^ -pthread
+
+libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
+	@cmp -s $< $@ || { echo "$@ <- $<"; cp $< $@; }
+
+real-programs:
+	tests/preload/run.sh $(JOBS)
+
 .PHONY: test-all exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption play-corruption \
-        fuzz fuzz-afl fuzz-corpus model
+        fuzz fuzz-afl fuzz-corpus model preload real-programs
