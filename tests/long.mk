@@ -105,6 +105,8 @@ $(B)/libdmheap-preload.so: $(B)/preload/dmheap.o $(B)/preload/preload.o
 libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 	@cmp -s $< $@ || { echo "$@ <- $<"; cp $< $@; }
 
+-include $(wildcard $(B)/preload/*.d)
+
 real-programs:
 	tests/preload/run.sh $(JOBS)
 

@@ -2,10 +2,10 @@
 /*
  * Port: the heap as malloc of a whole process, in preload.c.
  *
- * The lock is one mutex. It tells a call that would wait for itself, as that of a signal's handler
- * which interrupted another one: such a program is stopped with a line rather than left to hang.
- * Lines of level ERROR go to standard error and are counted; the others would stand in between what
- * programs say.
+ * The lock is one mutex. A call that would wait for itself - that of a signal's handler which
+ * interrupted another call - stops the program with a line rather than to hang; the mutex's own
+ * check for errors would miss it at the edges. Lines of level ERROR go to standard error and are
+ * counted; the others would stand in between what programs say.
  */
 #ifndef DMHEAP_PORT_H
 #define DMHEAP_PORT_H
@@ -15,8 +15,12 @@
 #endif
 
 #include <pthread.h>
+#include <stdbool.h>
 
 extern pthread_mutex_t preload_mutex;
+
+/* This thread has the lock, or is about to. Not to be asked of a library, which may allocate. */
+extern __thread volatile bool preload_is_inside __attribute__((tls_model("initial-exec")));
 
 /* One line on standard error, without any memory but the stack. */
 void preload_log(const char* format, ...) __attribute__((format(printf, 1, 2)));
@@ -26,14 +30,17 @@ void preload_stop(const char* why) __attribute__((noreturn));
 
 static inline void dmheap_port_lock(void)
 {
-    if (__builtin_expect(pthread_mutex_lock(&preload_mutex) != 0, 0)) {
+    if (__builtin_expect(preload_is_inside, 0)) {
         preload_stop("a call interrupted another one of the same thread");
     }
+    preload_is_inside = true;
+    (void)pthread_mutex_lock(&preload_mutex);
 }
 
 static inline void dmheap_port_unlock(void)
 {
     (void)pthread_mutex_unlock(&preload_mutex);
+    preload_is_inside = false;
 }
 
 #define DMHEAP_PORT_LOG_ERROR(...) preload_log("[ERROR] " __VA_ARGS__)

@@ -10,8 +10,8 @@
  *                          it; the rest is touched only as it is used.
  *   DMHEAP_PRELOAD_CHECK   the whole heap is proven every so many calls, and at exit. 0, or not set:
  *                          never
- *   DMHEAP_PRELOAD_REPORT  a file that each process appends to when it exits: its calls, how they
- *                          went, and who holds what. Not set: nobody does
+ *   DMHEAP_PRELOAD_REPORT  a file, by its whole path, that each process appends to when it exits: its
+ *                          calls, how they went, and who holds what. Not set: none
  *
  * A module is a program or a library, and owns what is allocated by calls that return to it. The
  * loader's own table tells which that is; it is read without a lock, so calls of the loader, or while
@@ -65,9 +65,8 @@
 #define MIB_MAX     ((size_t)PTRDIFF_MAX >> 20)
 #define TEXT_BYTES  512U
 
-/* PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP is there for statics only. */
-static const pthread_mutex_t new_mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
-pthread_mutex_t preload_mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+pthread_mutex_t preload_mutex = PTHREAD_MUTEX_INITIALIZER;
+__thread volatile bool preload_is_inside;
 
 enum call {
     CALL_MALLOC,
@@ -218,10 +217,9 @@ static void after_fork_in_parent(void)
     dmheap_port_unlock();
 }
 
-/* The thread that held the lock is another one here, by its number. */
 static void after_fork_in_child(void)
 {
-    preload_mutex = new_mutex;
+    dmheap_port_unlock();
     memset(&counts, 0, sizeof(counts));
 }
 
