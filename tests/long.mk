@@ -108,7 +108,7 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 -include $(wildcard $(B)/preload/*.d)
 
 real-programs:
-	tests/preload/run.sh $(JOBS)
+	tests/preload/run.sh $(ONLY)
 
 .PHONY: test-all exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption play-corruption \
         fuzz fuzz-afl fuzz-corpus model preload real-programs

@@ -19,7 +19,7 @@
 
 extern pthread_mutex_t preload_mutex;
 
-/* This thread has the lock, or is about to. Not to be asked of a library, which may allocate. */
+/* This thread has the lock, or is about to. By another model the loader might allocate it. */
 extern __thread volatile bool preload_is_inside __attribute__((tls_model("initial-exec")));
 
 /* One line on standard error, without any memory but the stack. */

@@ -6,9 +6,9 @@
 # shim's reports have to show that each program was served, that nothing was refused, and that no
 # check of the whole heap found anything.
 #
-#     tests/preload/run.sh [job ...]       default: the shim itself, and all jobs of jobs.sh
-#     CHECK=1000 tests/preload/run.sh      the heap is checked every so many calls, not every 10,000
-#     CANARY=1 tests/preload/run.sh        the heap's settings, as for make
+#     tests/preload/run.sh [job ...]        default: shim, which is the shim itself, and all of jobs.sh
+#     CANARY=1 tests/preload/run.sh         the heap's settings, as for make
+#     DMHEAP_PRELOAD_CHECK=1000 tests/preload/run.sh    checks every 1,000 calls, not every 10,000
 cd "$(dirname "$0")/../.." || exit 1
 . tests/check.sh
 
@@ -56,7 +56,7 @@ for port in range(20000 + os.getpid() % 10000, 32000):
 export TREE PYTHON PORT
 
 # In front of a command: the shim, which appends to the file that $DMHEAP_PRELOAD_REPORT names.
-with="env LD_PRELOAD=$shim DMHEAP_PRELOAD_CHECK=${CHECK:-10000}"
+with="env LD_PRELOAD=$shim DMHEAP_PRELOAD_CHECK=${DMHEAP_PRELOAD_CHECK:-10000}"
 
 # ---- reports --------------------------------------------------------------------------
 
