@@ -21,12 +21,12 @@ NODE = re.compile(r'^node: \{ title: "([^"]+)" label: "([^"]*)"', re.MULTILINE)
 EDGE = re.compile(r'^edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', re.MULTILINE)
 FRAME = re.compile(r"(\d+) bytes \(([a-z,]+)\)")
 # What root.several points to, in src/dmheap_several.h: calls that leave the public functions, and
-# one that only answers, which those and the edge make in turn. What `policies` points to is called
+# two that only answer, which those and the edge make in turn. What `policies` points to is called
 # by requests and leaks; what visits blocks and modules, by walks; what prints an owner's line, by
 # pages. A hook, a visitor or a printer is the firmware's own: what it needs is not counted.
 LEAVING = tuple(f":{call}_several" for call in ("alloc", "realloc", "free", "register",
                                                 "unregister", "retag", "rename"))
-ANSWERING = (":of_serial_several",)
+ANSWERING = (":of_serial_several", ":find_heap")
 POLICIES = (":policy_call_failure_hook", ":leak_count", ":leak_report", ":leak_report_kept", ":leak_tell")
 VISITORS = tuple(f":{call}" for call in ("measure_block", "tally_block", "visit_since", "owners_count",
                                         "owners_collect", "page_count_size", "text_map_block",

@@ -96,7 +96,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _register_module, (const char* module_name))
  * One line of level INFO; one of level ERROR where damaged blocks were left alone. Cost:
  * proportional to the number of blocks in the heap, at most until the module's last block is
  * found; the lock is held for at most 195 blocks passed, or for 5 to 38 freed: the more, the
- * longer the runs in which they lie.
+ * longer the runs in which they lie; in a library built with -Os, for 5.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name));
 

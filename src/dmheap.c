@@ -1,39 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The nine functions and DMOD's memory interface, for the one heap that most firmwares have. This
- * is the only file of the library to compile.
+ * The nine functions, each over its twin of dmheap_ctx.h, the twins, and DMOD's memory interface.
+ * This is the only file of the library to compile.
  *
- * Once a function of dmheap_ctx.h was called, they leave for root.several, in dmheap_several.h,
- * where their short paths do not serve. They reach those functions by no other way, so a firmware
- * that calls none of them links none.
+ * The twins know the one heap that most firmwares have. Where there may be more, they leave for
+ * root.several, in dmheap_several.h, if their short paths do not serve. They reach those functions
+ * by no other way, so a firmware that makes no further heap links none of them.
  */
 #include "dmheap_edge.h"
 
-/* ---- the nine functions -------------------------------------------------------- */
+/* ---- the twins -------------------------------------------------------------------- */
 
-bool dmheap_init(void* buffer, size_t size, size_t alignment)
-{
-    struct dmheap_ctx plan;
-    const enum dmheap_verdict verdict = edge_begin_heap(&plan, buffer, size, alignment);
-    if (verdict == VERDICT_OK) {
-        registry_clear();
-        root.heap = edge_make_heap(&plan, buffer);
-        dmheap_port_unlock();
-    }
-    return report_init(verdict, buffer, size, alignment);
-}
-
-bool dmheap_is_initialized(void)
+bool dmheap_ctx_is_initialized(struct dmheap_ctx* ctx)
 {
     dmheap_port_lock();
     const struct dmheap_ctx* heap =
-        DMHEAP_GUARD && root.several != NULL ? root.several->find(NULL) : registry_heap();
+        root.several != NULL ? root.several->find(ctx) : registry_only(ctx);
     const bool is_initialized = heap != &no_heap;
     dmheap_port_unlock();
     return is_initialized;
 }
 
-bool dmheap_register_module(const char* module_name)
+bool dmheap_ctx_register_module(struct dmheap_ctx* ctx, const char* module_name)
 {
     enum dmheap_verdict verdict = VERDICT_BAD_NAME;
     bool is_known = false;
@@ -42,9 +30,9 @@ bool dmheap_register_module(const char* module_name)
         enum dmheap_verdict failure = VERDICT_NO_MEMORY;
         dmheap_port_lock();
         if (root.several != NULL) {
-            return root.several->register_module(NULL, module_name);
+            return root.several->register_module(ctx, module_name);
         }
-        struct dmheap_ctx* heap = registry_heap();
+        struct dmheap_ctx* heap = registry_only(ctx);
         is_known = record_find(heap, module_name) != NULL;
         is_new = !is_known && module_make(heap, module_name, &failure) != NULL;
         verdict = settle(heap, is_known || is_new ? VERDICT_OK : failure);
@@ -53,16 +41,16 @@ bool dmheap_register_module(const char* module_name)
     return report_registration(verdict, is_known, is_new, module_name);
 }
 
-void dmheap_unregister_module(const char* module_name)
+void dmheap_ctx_unregister_module(struct dmheap_ctx* ctx, const char* module_name)
 {
     char name[RECORD_NAME_MAX + 1];
     dmheap_word id = 0;
     dmheap_port_lock();
     if (root.several != NULL) {
-        root.several->unregister_module(NULL, module_name);
+        root.several->unregister_module(ctx, module_name);
         return;
     }
-    struct dmheap_ctx* heap = registry_heap();
+    struct dmheap_ctx* heap = registry_only(ctx);
     const bool is_known = module_close(heap, module_name, name, &id);
     const dmheap_word serial = heap->serial;
     dmheap_port_unlock();
@@ -72,14 +60,14 @@ void dmheap_unregister_module(const char* module_name)
 }
 
 /* Allocate in every case, report, and release the lock, which is held. */
-static DMHEAP_NOINLINE void* malloc_and_unlock(size_t alignment, size_t size,
-                                               const char* module_name)
+static DMHEAP_NOINLINE void* alloc_and_unlock(struct dmheap_ctx* asked, size_t alignment,
+                                              size_t size, const char* module_name)
 {
     if (root.several != NULL) {
-        return root.several->alloc(NULL, alignment, size, module_name);
+        return root.several->alloc(asked, alignment, size, module_name);
     }
     enum dmheap_verdict failure = VERDICT_NO_MEMORY;
-    struct dmheap_ctx* heap = registry_heap();
+    struct dmheap_ctx* heap = registry_only(asked);
     const struct dmheap_block* block = module_alloc(heap, alignment, size, module_name, &failure);
     const enum dmheap_verdict verdict = settle(heap, block != NULL ? VERDICT_OK : failure);
     dmheap_port_unlock();
@@ -89,52 +77,69 @@ static DMHEAP_NOINLINE void* malloc_and_unlock(size_t alignment, size_t size,
     return block != NULL ? block_payload(block) : NULL;
 }
 
-/* The short path for the module found last. */
-static DMHEAP_NOINLINE DMHEAP_FLATTEN void* malloc_named(size_t size, const char* module_name)
+/* The short path for a module found lately ... */
+static DMHEAP_INLINE void* alloc_named(struct dmheap_ctx* asked, size_t size,
+                                       const char* module_name)
 {
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc_hinted(registry_heap(), size, module_name);
+    const struct dmheap_block* block =
+        module_alloc_hinted(registry_asked(asked), size, module_name);
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return malloc_and_unlock(1, size, module_name);
+        return alloc_and_unlock(asked, 1, size, module_name);
     }
     dmheap_port_unlock();
     return block_payload(block);
+}
+
+/* ... in the heaps by default, and in one that is named. */
+static DMHEAP_NOINLINE DMHEAP_FLATTEN void* malloc_named(size_t size, const char* module_name)
+{
+    return alloc_named(NULL, size, module_name);
+}
+
+static DMHEAP_NOINLINE DMHEAP_FLATTEN void* malloc_named_in(struct dmheap_ctx* asked, size_t size,
+                                                            const char* module_name)
+{
+    return alloc_named(asked, size, module_name);
 }
 
 /*
  * Short paths: what they do not serve goes on out of line, with the lock held. So they need no
  * registers but those that a call may destroy anyway.
  */
-DMHEAP_FLATTEN void* dmheap_malloc(size_t size, const char* module_name)
+DMHEAP_FLATTEN void* dmheap_ctx_malloc(struct dmheap_ctx* ctx, size_t size, const char* module_name)
 {
     if (!DMHEAP_SHORT_PATHS) {
         dmheap_port_lock();
-        return malloc_and_unlock(1, size, module_name);
+        return alloc_and_unlock(ctx, 1, size, module_name);
     }
     if (module_name != NULL) {
-        return malloc_named(size, module_name);
+        return ctx == NULL ? malloc_named(size, module_name)
+                           : malloc_named_in(ctx, size, module_name);
     }
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc_nobodys(registry_heap(), size);
+    const struct dmheap_block* block = module_alloc_nobodys(registry_asked(ctx), size);
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return malloc_and_unlock(1, size, NULL);
+        return alloc_and_unlock(ctx, 1, size, NULL);
     }
     dmheap_port_unlock();
     return block_payload(block);
 }
 
-DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_name)
+DMHEAP_FLATTEN void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t size,
+                                              const char* module_name)
 {
     if (!bits_is_power_of_two(alignment)) {
         report_request(VERDICT_BAD_ALIGNMENT, size, module_name);
         return NULL;
     }
     dmheap_port_lock();
-    const struct dmheap_block* block = DMHEAP_SHORT_PATHS && module_name == NULL
-                                           ? module_align_nobodys(registry_heap(), alignment, size)
-                                           : NULL;
+    const struct dmheap_block* block =
+        DMHEAP_SHORT_PATHS && module_name == NULL
+            ? module_align_nobodys(registry_asked(ctx), alignment, size)
+            : NULL;
     if (block == NULL) {
-        return malloc_and_unlock(alignment, size, module_name);
+        return alloc_and_unlock(ctx, alignment, size, module_name);
     }
     dmheap_port_unlock();
     return block_payload(block);
@@ -148,12 +153,13 @@ DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const c
 
 /*
  * Go on where a block cannot be resized in place, for `outcome`; the lock is held. Where there may
- * be several heaps, all begins anew.
+ * be several heaps, all begins anew; else the block is in the only one, or in none.
  */
-static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* ptr, size_t size)
+static DMHEAP_NOINLINE void* move_and_unlock(struct dmheap_ctx* asked, enum dmheap_verdict outcome,
+                                             void* ptr, size_t size)
 {
     if (REALLOC_TRIES && root.several != NULL) {
-        return root.several->realloc(NULL, ptr, size);
+        return root.several->realloc(asked, ptr, size);
     }
     struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
     struct dmheap_ctx* heap = registry_heap();
@@ -171,73 +177,170 @@ static DMHEAP_NOINLINE void* move_and_unlock(enum dmheap_verdict outcome, void* 
     return edge_copy(serial, ptr, &move, verdict);
 }
 
-DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+DMHEAP_FLATTEN void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size,
+                                        const char* module_name)
 {
     dmheap_port_lock();
     if (ptr == NULL) {
-        return malloc_and_unlock(1, size, module_name);
+        return alloc_and_unlock(ctx, 1, size, module_name);
     }
-    if (!REALLOC_TRIES && root.several != NULL) { /* at once, as malloc_and_unlock does */
-        return root.several->realloc(NULL, ptr, size);
+    if (!REALLOC_TRIES && root.several != NULL) { /* at once, as alloc_and_unlock does */
+        return root.several->realloc(ctx, ptr, size);
     }
-    const enum dmheap_verdict verdict = module_resize(registry_heap(), ptr, size);
+    const enum dmheap_verdict verdict = module_resize(registry_asked(ctx), ptr, size);
     if (verdict != VERDICT_OK) {
-        return move_and_unlock(verdict, ptr, size);
+        return move_and_unlock(ctx, verdict, ptr, size);
     }
     dmheap_port_unlock();
     return ptr;
 }
 
 /* Free in every case, report, and release the lock, which is held. */
-static DMHEAP_NOINLINE void free_and_unlock(void* ptr, bool is_taken)
+static DMHEAP_COLD void free_and_unlock(struct dmheap_ctx* asked, void* ptr)
 {
-    if (is_taken) {
-        module_restore(registry_heap(), ptr);
-    }
     if (root.several != NULL) {
-        root.several->free(NULL, ptr);
+        root.several->free(asked, ptr);
         return;
     }
-    const enum dmheap_verdict verdict = edge_free_and_unlock(registry_heap(), ptr);
+    const enum dmheap_verdict verdict = edge_free_and_unlock(registry_only(asked), ptr);
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK) && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
 }
 
-/* The short path for a module's block, which module_take took; the lock is held. */
-static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(void* ptr, uintptr_t index,
-                                                                 uintptr_t behind)
+/* The same for a block that module_take took, in this heap. */
+static DMHEAP_COLD void free_taken_and_unlock(struct dmheap_ctx* heap, void* ptr)
 {
-    if (DMHEAP_UNLIKELY(!module_free_owned(registry_heap(), ptr, index, behind))) {
-        free_and_unlock(ptr, true);
+    module_restore(heap, ptr);
+    free_and_unlock(heap, ptr);
+}
+
+/* The short path for a module's block, which module_take took; the lock is held. */
+static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(struct dmheap_ctx* heap, void* ptr,
+                                                                 uintptr_t index, uintptr_t behind)
+{
+    if (DMHEAP_UNLIKELY(!module_free_owned(heap, ptr, index, behind))) {
+        free_taken_and_unlock(heap, ptr);
         return;
     }
     dmheap_port_unlock();
 }
 
 /* The heap merges at once in either case; docs/DESIGN.md tells what deferring costs. */
-DMHEAP_FLATTEN void dmheap_free(void* ptr, bool concatenate)
+DMHEAP_FLATTEN void dmheap_ctx_free(struct dmheap_ctx* ctx, void* ptr, bool concatenate)
 {
     uintptr_t index;
     uintptr_t behind;
     (void)concatenate;
     dmheap_port_lock();
-    struct dmheap_ctx* heap = registry_heap();
-    if (!DMHEAP_SHORT_PATHS || DMHEAP_POISON ||
-        DMHEAP_UNLIKELY(!module_take(heap, ptr, &index, &behind))) {
-        free_and_unlock(ptr, false);
+    if (!DMHEAP_SHORT_PATHS || DMHEAP_POISON) {
+        free_and_unlock(ctx, ptr);
+        return;
+    }
+    struct dmheap_ctx* heap = registry_asked(ctx);
+    if (DMHEAP_UNLIKELY(!module_take(heap, ptr, &index, &behind))) {
+        free_and_unlock(ctx, ptr);
     } else if (!module_is_nobodys(ptr)) {
-        free_owned_and_unlock(ptr, index, behind);
+        free_owned_and_unlock(heap, ptr, index, behind);
     } else if (DMHEAP_UNLIKELY(!module_free_nobodys(heap, ptr, index, behind))) {
-        free_and_unlock(ptr, true);
+        free_taken_and_unlock(heap, ptr);
     } else {
         dmheap_port_unlock();
     }
 }
 
 /* Nothing is left to merge: no two free blocks are ever adjacent. */
+void dmheap_ctx_concatenate_free_blocks(struct dmheap_ctx* ctx)
+{
+    (void)ctx;
+}
+
+/* Two more, for DMOD's interface. */
+bool dmheap_ctx_retag(struct dmheap_ctx* ctx, void* ptr, const char* module_name)
+{
+    dmheap_port_lock();
+    if (root.several != NULL) {
+        return root.several->retag(ctx, ptr, module_name);
+    }
+    struct dmheap_ctx* heap = registry_only(ctx);
+    const enum dmheap_verdict outcome = module_retag(heap, ptr, module_name);
+    const enum dmheap_verdict verdict = settle(heap, outcome);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_pointer(verdict, "retag", ptr);
+    }
+    return outcome == VERDICT_OK;
+}
+
+bool dmheap_ctx_rename_module(struct dmheap_ctx* ctx, const char* old_name, const char* new_name)
+{
+    dmheap_port_lock();
+    if (root.several != NULL) {
+        return root.several->rename_module(ctx, old_name, new_name);
+    }
+    struct dmheap_ctx* heap = registry_only(ctx);
+    const enum dmheap_verdict outcome = module_rename(heap, old_name, new_name);
+    const enum dmheap_verdict verdict = settle(heap, outcome);
+    dmheap_port_unlock();
+    if (verdict != VERDICT_OK) {
+        report_module(verdict, "renaming", old_name);
+    }
+    return outcome == VERDICT_OK;
+}
+
+/* ---- the nine functions -------------------------------------------------------- */
+
+/* Its twin, dmheap_ctx_init, makes a heap beside others; this one makes the first by default. */
+bool dmheap_init(void* buffer, size_t size, size_t alignment)
+{
+    struct dmheap_ctx plan;
+    const enum dmheap_verdict verdict = edge_begin_heap(&plan, buffer, size, alignment);
+    if (verdict == VERDICT_OK) {
+        registry_clear();
+        root.heap = edge_make_heap(&plan, buffer);
+        dmheap_port_unlock();
+    }
+    return report_init(verdict, buffer, size, alignment);
+}
+
+bool dmheap_is_initialized(void)
+{
+    return dmheap_ctx_is_initialized(NULL);
+}
+
+bool dmheap_register_module(const char* module_name)
+{
+    return dmheap_ctx_register_module(NULL, module_name);
+}
+
+void dmheap_unregister_module(const char* module_name)
+{
+    dmheap_ctx_unregister_module(NULL, module_name);
+}
+
+DMHEAP_FLATTEN void* dmheap_malloc(size_t size, const char* module_name)
+{
+    return dmheap_ctx_malloc(NULL, size, module_name);
+}
+
+DMHEAP_FLATTEN void* dmheap_aligned_alloc(size_t alignment, size_t size, const char* module_name)
+{
+    return dmheap_ctx_aligned_alloc(NULL, alignment, size, module_name);
+}
+
+DMHEAP_FLATTEN void* dmheap_realloc(void* ptr, size_t size, const char* module_name)
+{
+    return dmheap_ctx_realloc(NULL, ptr, size, module_name);
+}
+
+DMHEAP_FLATTEN void dmheap_free(void* ptr, bool concatenate)
+{
+    dmheap_ctx_free(NULL, ptr, concatenate);
+}
+
 void dmheap_concatenate_free_blocks(void)
 {
+    dmheap_ctx_concatenate_free_blocks(NULL);
 }
 
 /* ---- DMOD's memory interface ---------------------------------------------------- */
@@ -281,38 +384,14 @@ void Dmod_FreeModule(const char* ModuleName)
     dmheap_unregister_module(ModuleName);
 }
 
-/* As dmheap_ctx_retag. */
 bool Dmod_RetagEx(void* Ptr, const char* ModuleName)
 {
-    dmheap_port_lock();
-    if (root.several != NULL) {
-        return root.several->retag(NULL, Ptr, ModuleName);
-    }
-    struct dmheap_ctx* heap = registry_heap();
-    const enum dmheap_verdict outcome = module_retag(heap, Ptr, ModuleName);
-    const enum dmheap_verdict verdict = settle(heap, outcome);
-    dmheap_port_unlock();
-    if (verdict != VERDICT_OK) {
-        report_pointer(verdict, "retag", Ptr);
-    }
-    return outcome == VERDICT_OK;
+    return dmheap_ctx_retag(NULL, Ptr, ModuleName);
 }
 
-/* As dmheap_ctx_rename_module. */
 bool Dmod_RenameTag(const char* OldName, const char* NewName)
 {
-    dmheap_port_lock();
-    if (root.several != NULL) {
-        return root.several->rename_module(NULL, OldName, NewName);
-    }
-    struct dmheap_ctx* heap = registry_heap();
-    const enum dmheap_verdict outcome = module_rename(heap, OldName, NewName);
-    const enum dmheap_verdict verdict = settle(heap, outcome);
-    dmheap_port_unlock();
-    if (verdict != VERDICT_OK) {
-        report_module(verdict, "renaming", OldName);
-    }
-    return outcome == VERDICT_OK;
+    return dmheap_ctx_rename_module(NULL, OldName, NewName);
 }
 #endif
 

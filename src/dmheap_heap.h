@@ -859,6 +859,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
  * its budget by the dearest of them. After a change here: make bench-target; raise the weight of
  * the pattern that holds longest, or lower the budget.
  */
+#define HEAP_SWEEP_RUNS   DMHEAP_SHORT_PATHS /* to save space, each block is freed by itself */
 #define HEAP_SWEEP_BUDGET 195
 #define HEAP_SWEEP_OTHER  44 /* a block freed beside other memory, or refused */
 #define HEAP_SWEEP_JOIN   8  /* the free block in front of a run */
@@ -1032,7 +1033,8 @@ static DMHEAP_NOINLINE int heap_sweep_along(struct dmheap_ctx* ctx, dmheap_word 
     while (heap_pass(ctx, &offset, owner, &budget)) {
         struct dmheap_block* block = ctx_block(ctx, offset);
         struct dmheap_block* end = block_at(block, heap_size(ctx, block));
-        struct dmheap_block* first = heap_begin_run(ctx, block, end, &budget);
+        struct dmheap_block* first =
+            HEAP_SWEEP_RUNS ? heap_begin_run(ctx, block, end, &budget) : NULL;
         if (DMHEAP_LIKELY(first != NULL)) {
             end = heap_sweep_run(ctx, first, end, owner, &left, &budget);
             heap_count(ctx, (uintptr_t)end - (uintptr_t)block, 0);

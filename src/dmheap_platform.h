@@ -141,8 +141,8 @@
     typedef char dmheap_static_assert_##name[(condition) ? 1 : -1]
 
 /*
- * DMHEAP_INLINE: verbs that the nine functions call once. dmheap_several.h is a second caller, and
- * out of line they would cost a firmware that calls only the nine a call and a frame each.
+ * DMHEAP_INLINE: verbs that the twins of the nine call once. dmheap_several.h is a second caller, and
+ * out of line they would cost a firmware that has one heap a call and a frame each.
  */
 #if defined(__GNUC__)
 #define DMHEAP_INLINE          inline __attribute__((always_inline))

@@ -28,6 +28,9 @@
 /* The longest name; a longer one is refused, so that no two are ever confused. */
 #define RECORD_NAME_MAX 63U
 
+/* Is it noted which records were found lately? Not to save space. */
+#define RECORD_HINTS DMHEAP_SHORT_PATHS
+
 #define RECORD_GROUPS       DMHEAP_MODULE_GROUPS
 #define RECORD_BUCKETS_LOG2 3U /* of the first group; each further one has four times as many */
 #define RECORD_ID_END       (OWNER_COUNT - 1) /* modules' ids: from OWNER_MODULES up to there */
@@ -198,7 +201,7 @@ static inline struct record* record_of(const struct dmheap_ctx* ctx, dmheap_word
  */
 static inline struct record* record_of_hinted(const struct dmheap_ctx* ctx, dmheap_word id)
 {
-    return DMHEAP_LIKELY(!DMHEAP_GUARD && id == ctx->hint_id)
+    return DMHEAP_LIKELY(RECORD_HINTS && !DMHEAP_GUARD && id == ctx->hint_id)
                ? (struct record*)ctx_at(ctx, ctx->hint_module)
                : record_of(ctx, id);
 }
@@ -242,7 +245,7 @@ static inline struct record* record_of_handle(const struct dmheap_ctx* ctx, uint
 static inline void record_hint_id(struct dmheap_ctx* ctx, const struct record* record,
                                   dmheap_word id)
 {
-    if (DMHEAP_UNLIKELY(id != ctx->hint_id)) {
+    if (RECORD_HINTS && DMHEAP_UNLIKELY(id != ctx->hint_id)) {
         ctx->hint_module = (dmheap_word)ctx_offset(ctx, record);
         ctx->hint_id = id;
     }
@@ -368,12 +371,12 @@ static inline struct record* record_find_hinted(struct dmheap_ctx* ctx, const ch
 /* The record of a name that is not empty, proven to be its id's; or NULL. */
 static inline struct record* record_find(struct dmheap_ctx* ctx, const char* text)
 {
-    struct record* record = record_find_hinted(ctx, text);
+    struct record* record = RECORD_HINTS ? record_find_hinted(ctx, text) : NULL;
     if (record == NULL) {
         const struct record_name name = record_measure(text);
         record_id* link;
         record = record_find_measured(ctx, &name, &link);
-        if (record != NULL) {
+        if (RECORD_HINTS && record != NULL) {
             struct dmheap_hint* hint = record_hint(ctx, text);
             hint->module = (dmheap_word)ctx_offset(ctx, record);
             hint->id = record->id;
@@ -386,9 +389,11 @@ static inline struct record* record_find(struct dmheap_ctx* ctx, const char* tex
 /* Before a record goes, or its name. */
 static inline void record_forget_hints(struct dmheap_ctx* ctx)
 {
-    ctx->hint_module = 0;
-    ctx->hint_id = OWNER_NOBODY;
-    memset(ctx->hint, 0, sizeof(ctx->hint));
+    if (RECORD_HINTS) {
+        ctx->hint_module = 0;
+        ctx->hint_id = OWNER_NOBODY;
+        memset(ctx->hint, 0, sizeof(ctx->hint));
+    }
 }
 
 static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)

@@ -2,7 +2,7 @@
 /*
  * The registry: which heaps there are, and which of them serve by default.
  *
- * Knows: contexts, by address and serial, and by what calls the nine functions go on. Does not
+ * Knows: contexts, by address and serial, and by what calls the twins go on. Does not
  * know: what is in a heap, how it is locked.
  * Always holds: no call touches a context that is not known here. All of it is called under the
  * lock. A firmware with one heap, made by dmheap_init, links the first section only.
@@ -21,7 +21,7 @@
 static const struct dmheap_ctx no_heap = {.granule_shift = 4};
 
 /*
- * What the nine functions do instead where there may be more heaps than one. Each is called with
+ * What the twins of the nine do instead where there may be more heaps than one. Each is called with
  * the lock held; all but the last two release it.
  */
 struct registry_calls {
@@ -46,6 +46,24 @@ static struct {
 static inline struct dmheap_ctx* registry_heap(void)
 {
     return ctx_is_sound(root.heap) ? root.heap : (struct dmheap_ctx*)&no_heap;
+}
+
+/*
+ * The heap that a call asks for where there is that one only, or none; NULL is the same. no_heap: it
+ * is not that one. Out of line, or callers have a copy of what they do for no_heap.
+ */
+static DMHEAP_NOINLINE struct dmheap_ctx* registry_only(const struct dmheap_ctx* asked)
+{
+    return asked == NULL || asked == root.heap ? registry_heap() : (struct dmheap_ctx*)&no_heap;
+}
+
+/* The heap where a call that asks for one begins, for a short path, which tries no other one. */
+static inline struct dmheap_ctx* registry_asked(struct dmheap_ctx* asked)
+{
+    if (DMHEAP_LIKELY(asked == NULL || asked == root.heap)) {
+        return registry_heap();
+    }
+    return root.several != NULL ? root.several->find(asked) : registry_only(asked);
 }
 
 /* The heap of that serial, or NULL: it went, or was written over, while the lock was released. */

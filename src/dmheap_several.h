@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several heaps: the functions of dmheap_ctx.h, and the nine where NULL may be more than one heap.
+ * Several heaps: what the twins of the nine leave for where there may be more than one, and the
+ * other functions of dmheap_ctx.h.
  *
  * Knows: which heaps a call is about. Does not know: what a block looks like.
  * Always holds: the registry is refreshed whenever the lock was taken, before it is looked at. What
@@ -70,12 +71,6 @@ static struct dmheap_ctx* find_heap_of(struct dmheap_ctx* asked, const void* ptr
     return heap;
 }
 
-/* find_heap for a short path, which tries no other one: mostly it is the first by default. */
-static inline struct dmheap_ctx* find_quickly(struct dmheap_ctx* asked)
-{
-    return DMHEAP_LIKELY(asked == NULL || asked == root.heap) ? registry_heap() : find_heap(asked);
-}
-
 static struct dmheap_ctx* of_serial_several(dmheap_word serial)
 {
     registry_refresh(calls);
@@ -129,14 +124,6 @@ bool dmheap_ctx_deinit(struct dmheap_ctx* ctx)
         registry_remove(entry);
     }
     return unlock_and_report(is_known ? VERDICT_OK : VERDICT_NO_HEAP, "removal", ctx);
-}
-
-bool dmheap_ctx_is_initialized(struct dmheap_ctx* ctx)
-{
-    dmheap_port_lock();
-    const bool is_initialized = find_heap(ctx) != &no_heap;
-    dmheap_port_unlock();
-    return is_initialized;
 }
 
 /* Change whether a heap serves by default. One that is being made may be about to be the first. */
@@ -223,7 +210,7 @@ struct dmheap_ctx* dmheap_ctx_find(const char* name)
     return ctx;
 }
 
-/* ---- the twins of the nine ---------------------------------------------------------- */
+/* ---- what the twins leave for ------------------------------------------------------- */
 
 /* The record of a name in the first heap that has one, or NULL. */
 static struct record* find_module(struct dmheap_ctx* asked, const char* module_name)
@@ -263,16 +250,6 @@ static bool register_several(struct dmheap_ctx* asked, const char* module_name)
         dmheap_port_unlock();
     } while (!is_known && !is_new && request_begin_retry(&request));
     return report_registration(request.verdict, is_known, is_new, request.module_name);
-}
-
-bool dmheap_ctx_register_module(struct dmheap_ctx* ctx, const char* module_name)
-{
-    if (record_is_nobody(module_name)) {
-        report_module(VERDICT_BAD_NAME, "registration", module_name);
-        return false;
-    }
-    dmheap_port_lock();
-    return register_several(ctx, module_name);
 }
 
 /* Does any of the heaps keep a module, for what it holds there? */
@@ -324,12 +301,6 @@ static void unregister_several(struct dmheap_ctx* asked, const char* module_name
     }
 }
 
-void dmheap_ctx_unregister_module(struct dmheap_ctx* ctx, const char* module_name)
-{
-    dmheap_port_lock();
-    unregister_several(ctx, module_name);
-}
-
 /* Allocate in the first heap that serves. */
 static DMHEAP_INLINE const struct dmheap_block* alloc_in_any(struct dmheap_ctx* asked,
                                                              struct request* request)
@@ -360,33 +331,6 @@ static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alig
         report_request(request.verdict, size, request.module_name);
     }
     return block != NULL ? block_payload(block) : NULL;
-}
-
-DMHEAP_FLATTEN void* dmheap_ctx_malloc(struct dmheap_ctx* ctx, size_t size, const char* module_name)
-{
-    const struct dmheap_block* block = NULL;
-    dmheap_port_lock();
-    if (DMHEAP_SHORT_PATHS) {
-        struct dmheap_ctx* heap = find_quickly(ctx);
-        block = module_name == NULL ? module_alloc_nobodys(heap, size)
-                                    : module_alloc_hinted(heap, size, module_name);
-    }
-    if (DMHEAP_UNLIKELY(block == NULL)) {
-        return alloc_several(ctx, 1, size, module_name);
-    }
-    dmheap_port_unlock();
-    return block_payload(block);
-}
-
-void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t size,
-                               const char* module_name)
-{
-    if (!bits_is_power_of_two(alignment)) {
-        report_request(VERDICT_BAD_ALIGNMENT, size, module_name);
-        return NULL;
-    }
-    dmheap_port_lock();
-    return alloc_several(ctx, alignment, size, module_name);
 }
 
 /*
@@ -442,31 +386,12 @@ static void* realloc_several(struct dmheap_ctx* asked, void* ptr, size_t size)
     return realign_several(asked, ptr, 1, size);
 }
 
-void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size, const char* module_name)
-{
-    dmheap_port_lock();
-    return ptr == NULL ? alloc_several(ctx, 1, size, module_name) : realloc_several(ctx, ptr, size);
-}
-
 static DMHEAP_NOINLINE void free_several(struct dmheap_ctx* asked, void* ptr)
 {
     const enum dmheap_verdict verdict = edge_free_and_unlock(find_heap_of(asked, ptr), ptr);
     if (verdict != VERDICT_OK && ptr != NULL) {
         report_pointer(verdict, "free", ptr);
     }
-}
-
-void dmheap_ctx_free(struct dmheap_ctx* ctx, void* ptr, bool concatenate)
-{
-    (void)concatenate;
-    dmheap_port_lock();
-    free_several(ctx, ptr);
-}
-
-/* As dmheap_concatenate_free_blocks: nothing is left to merge. */
-void dmheap_ctx_concatenate_free_blocks(struct dmheap_ctx* ctx)
-{
-    (void)ctx;
 }
 
 /* ---- module handles --------------------------------------------------------------- */
@@ -555,7 +480,7 @@ DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
     const struct dmheap_block* block = NULL;
     dmheap_port_lock();
     if (DMHEAP_SHORT_PATHS) {
-        block = module_alloc_handled(find_quickly(ctx), size, module.id, module.serial);
+        block = module_alloc_handled(registry_asked(ctx), size, module.id, module.serial);
     }
     if (DMHEAP_UNLIKELY(block == NULL)) {
         return alloc_for_several(ctx, 1, size, module);
@@ -675,12 +600,6 @@ static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* modul
     return outcome == VERDICT_OK;
 }
 
-bool dmheap_ctx_retag(struct dmheap_ctx* ctx, void* ptr, const char* module_name)
-{
-    dmheap_port_lock();
-    return retag_several(ctx, ptr, module_name);
-}
-
 /* Rename a module in one heap of several: the name must not be another one's in any of them. */
 static enum dmheap_verdict rename_in(struct dmheap_ctx* heap, const char* old_name,
                                      const char* new_name)
@@ -751,12 +670,6 @@ static bool rename_several(struct dmheap_ctx* asked, const char* old_name, const
         report_module(request.verdict, "renaming", request.module_name);
     }
     return outcome == VERDICT_OK;
-}
-
-bool dmheap_ctx_rename_module(struct dmheap_ctx* ctx, const char* old_name, const char* new_name)
-{
-    dmheap_port_lock();
-    return rename_several(ctx, old_name, new_name);
 }
 
 /* ---- policies --------------------------------------------------------------------- */

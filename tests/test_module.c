@@ -664,7 +664,7 @@ int main(void)
         heap_case(one_more_module_is_made_as_a_whole_or_not_at_all),
         heap_case(creation_from_holes_gives_all_of_them_back),
         heap_case(each_block_and_the_name_count_as_one_reference),
-        heap_case(the_short_path_counts_references_too),
+        heap_case_if(RECORD_HINTS, the_short_path_counts_references_too),
         heap_case(a_failing_allocation_counts_no_reference),
         heap_case(a_closed_module_lives_until_its_last_block_is_freed),
         heap_case(the_name_of_a_closed_module_gets_another_id),
