@@ -91,7 +91,7 @@ PAGE     ?= $(BENCH_OUT)/PERFORMANCE.md
 $(call one_of,ALONE,0 1)
 
 figures: | $(BENCH_OUT)
-	python3 bench/figures.py --measured $(BENCH_OUT) --page $(PAGE) \
+	python3 bench/figures.py --measured $(BENCH_OUT) --targets bench/targets --page $(PAGE) \
 	    --picture $(BENCH_OUT)/time-4.svg
 
 MEASURE       := $(MAKE) --no-print-directory

@@ -5,9 +5,12 @@
 Reads the lines of JSON that `make bench`, `make count`, `make bench-target`, `make memory`,
 `make fragmentation` and `make size` leave, and nothing else: no figure is written here by hand.
 A line with neither `call` nor `figure` tells of the others in its file: machine, compiler, date.
-What a table has no figures for is called not measured.
+What a table has no figures for is called not measured. What is meant to be reached stands in
+bench/targets.
 """
 import argparse
+import configparser
+import itertools
 import json
 import pathlib
 import re
@@ -162,6 +165,106 @@ def section(title, text, figures, body, command):
 
 def workload_name(workload, live):
     return f"{workload}, {live:,}"
+
+
+# ---- targets -------------------------------------------------------------------------
+
+SELECTORS = ("target", "allocator", "workload", "live", "call", "kind", "figure")
+
+
+def selections(row):
+    """Each combination of what a row selects; an allocator's name may have spaces."""
+    chosen = {}
+    for key in SELECTORS:
+        if key in row:
+            values = [row[key]] if key == "allocator" else row[key].split()
+            chosen[key] = [int(value) for value in values] if key == "live" else values
+    for values in itertools.product(*chosen.values()):
+        yield dict(zip(chosen, values))
+
+
+def figures_of(row, folder):
+    """What was measured, file by file: a list of the figures of each selection."""
+    field, groups = row["field"], []
+    for name in row["files"].split():
+        figures = read(folder, f"{name}.json")
+        for selection in selections(row):
+            lines = [line for line in figures.where(**selection).lines if field in line]
+            values = [line[field] for line in lines]
+            if "less" in row:
+                keys = ("workload", "live", "call", "figure")
+                values = [line[field] - figures.value(field, allocator=row["less"],
+                                                      **{key: line.get(key) for key in keys})
+                          for line in lines]
+            groups.append(values)
+    return groups
+
+
+def reduced(row, groups):
+    """As far as it is not each figure that counts, but how they differ."""
+    full = [values for values in groups if values]
+    if row.get("spread") == "yes":
+        return [[max(values) / min(values)] for values in full]
+    if row.get("growth") == "yes":
+        return [[values[-1] / values[0]] for values in full]
+    return groups
+
+
+def wanted(text, count):
+    """<= or >=, and a number for each of `count` groups of figures."""
+    relation, *numbers = text.split()
+    numbers = [float(value) for value in numbers]
+    return relation, numbers * (count // len(numbers))
+
+
+def is_met(text, groups):
+    relation, bounds = wanted(text, len(groups))
+    return all(value <= bound if relation == "<=" else value >= bound
+               for values, bound in zip(groups, bounds) for value in values)
+
+
+def digits_of(row, groups):
+    """How many are printed, and so compared."""
+    most = max(abs(value) for values in groups for value in values)
+    return 2 if row["field"] == "ratio" or most < 10 else 1 if most < 100 else 0
+
+
+def span(groups, digits):
+    """From the least to the most."""
+    values = [value for group in groups for value in group]
+    low, high = number(min(values), digits), number(max(values), digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def measured(row, groups, digits):
+    """One after the other where each has a bound of its own."""
+    places = len(row["must"].split()) - 1
+    return " / ".join(span(groups[place::places], digits) for place in range(places))
+
+
+def bounds_text(text):
+    relation, *numbers = text.split()
+    return f"{relation} " + " / ".join(numbers)
+
+
+def targets_table(path, folder):
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(path, encoding="utf-8")
+    rows = []
+    for name in parser.sections():
+        row = parser[name]
+        groups = reduced(row, figures_of(row, folder))
+        if not groups or not any(groups):
+            rows.append([name, bounds_text(row["must"]), bounds_text(row["aim"]), "n. m.", "-", "-"])
+            continue
+        digits = digits_of(row, groups)
+        groups = [[round(value, digits) for value in values] for values in groups]
+        is_required = is_met(row["must"], groups)
+        met = "aim" if is_met(row["aim"], groups) else "yes" if is_required else "**no**"
+        why = "-" if is_required else row["why"]
+        rows.append([name, bounds_text(row["must"]), bounds_text(row["aim"]),
+                     measured(row, groups, digits), met, why])
+    return table(["figure", "required", "aimed at", "measured", "met", "where not, why"], rows)
 
 
 # ---- calls ---------------------------------------------------------------------------
@@ -344,7 +447,7 @@ def function_table(figures):
 # ---- the page ------------------------------------------------------------------------
 
 
-def write_page(folder, picture):
+def write_page(folder, picture, targets):
     yield ("# Performance\n\n" + LICENSE + "\n"
            "Written by `make figures` from what was measured; do not edit. A dash: the allocator "
            "has no such call, or cannot serve the workload; n. m.: not measured. *Blocks* are "
@@ -353,6 +456,11 @@ def write_page(folder, picture):
     rows = [[name, ALLOCATORS.get(name, "a plug-in"), every.plugins(name) or "-"]
             for name in every.allocators()]
     yield "## The allocators\n\n" + table(["name", "what it is", "plug-in"], rows)
+
+    yield ("## What is meant to be reached\n\nThe wishes of `bench/targets`, and what was measured; "
+           "the tables below have all of it. From the least to the most of what a row is about, one "
+           "after the other where each has a bound of its own; compared as printed.\n\n" +
+           targets_table(targets, folder))
 
     time = read(folder, "time-*.json")
     yield section("Time on a PC", "Nanoseconds of a malloc and a free together (of one call, where "
@@ -393,6 +501,7 @@ def write_page(folder, picture):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measured", required=True, type=pathlib.Path, help="folder of JSON files")
+    parser.add_argument("--targets", required=True, type=pathlib.Path, help="bench/targets")
     parser.add_argument("--page", required=True, type=pathlib.Path, help="what to write")
     parser.add_argument("--picture", type=pathlib.Path, help="SVG, kept beside the page")
     options = parser.parse_args()
@@ -402,7 +511,7 @@ def main():
         drawn = options.picture.read_text(encoding="utf-8")
         (options.page.parent / picture).write_text(drawn.replace("<svg", LICENSE + "<svg", 1),
                                                    encoding="utf-8")
-    parts = list(write_page(options.measured, picture))
+    parts = list(write_page(options.measured, picture, options.targets))
     options.page.write_text("\n".join(parts), encoding="utf-8")
 
 
