@@ -170,7 +170,7 @@ static DMHEAP_NOINLINE void* move_and_unlock(struct dmheap_ctx* asked, enum dmhe
     }
     const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();
-    if (outcome != VERDICT_OK) {
+    if (move.to == NULL) {
         report_pointer(verdict, "realloc", ptr);
         return NULL;
     }

@@ -243,7 +243,8 @@ static inline bool index_is_last(const struct dmheap_ctx* ctx, uintptr_t prev, u
 }
 
 /* Unlink a block of which index_is_linked is true. */
-static inline void index_unlink(struct dmheap_ctx* ctx, const struct dmheap_block* block)
+static DMHEAP_SHORT_INLINE void index_unlink(struct dmheap_ctx* ctx,
+                                             const struct dmheap_block* block)
 {
     const uintptr_t next = index_link(block->next);
     const uintptr_t prev = index_link(block->prev);

@@ -159,15 +159,18 @@
 /*
  * Unless the compiler is to save space: the most frequent cases of malloc and free have a path of
  * their own, in functions whose calls are all inlined, but for those that stand out of line. To
- * save space, the compiler knows best what to inline.
+ * save space, the compiler knows best what to inline. DMHEAP_SHORT_INLINE: what it would put out of
+ * line else, because two of these paths have it.
  */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
-#define DMHEAP_SHORT_PATHS 1
-#define DMHEAP_FLATTEN     __attribute__((flatten))
-#define DMHEAP_NOINLINE    __attribute__((noinline))
-#define DMHEAP_COLD        __attribute__((noinline, cold)) /* seldom called: small, not fast */
+#define DMHEAP_SHORT_PATHS  1
+#define DMHEAP_SHORT_INLINE inline __attribute__((always_inline))
+#define DMHEAP_FLATTEN      __attribute__((flatten))
+#define DMHEAP_NOINLINE     __attribute__((noinline))
+#define DMHEAP_COLD         __attribute__((noinline, cold)) /* seldom called: small, not fast */
 #else
-#define DMHEAP_SHORT_PATHS 0
+#define DMHEAP_SHORT_PATHS  0
+#define DMHEAP_SHORT_INLINE inline
 #define DMHEAP_FLATTEN
 #define DMHEAP_NOINLINE
 #define DMHEAP_COLD

@@ -351,6 +351,13 @@ static inline struct dmheap_hint* record_hint(struct dmheap_ctx* ctx, const char
     return &ctx->hint[bits_scatter(address) >> (32 - DMHEAP_HINTS_LOG2)];
 }
 
+/* Does it lead to its id's record? What a hint says is proven only where no bit is trusted. */
+static inline bool record_is_hinted(const struct dmheap_ctx* ctx, const struct dmheap_hint* hint,
+                                    const struct record* record)
+{
+    return hint->id < RECORD_ID_END && record != NULL && record == record_of(ctx, hint->id);
+}
+
 /*
  * The record found by this pointer before, if it has this name and still its id; else NULL. The
  * pointer is a hint only: the text decides, for the memory it stands in may hold another by now.
@@ -358,14 +365,14 @@ static inline struct dmheap_hint* record_hint(struct dmheap_ctx* ctx, const char
 static inline struct record* record_find_hinted(struct dmheap_ctx* ctx, const char* text)
 {
     const struct dmheap_hint* hint = record_hint(ctx, text);
-    struct record* record = (struct record*)ctx_at(ctx, hint->module);
-    if (DMHEAP_GUARD && (hint->id >= RECORD_ID_END || record_of(ctx, hint->id) != record)) {
+    if (hint->module == 0 || hint->name != (uint32_t)(uintptr_t)text) {
         return NULL;
     }
-    return hint->module != 0 && hint->name == (uint32_t)(uintptr_t)text && record->id == hint->id &&
-                   record_is_named(record, text)
-               ? record
-               : NULL;
+    struct record* record = (struct record*)ctx_at(ctx, hint->module);
+    if (DMHEAP_GUARD && !record_is_hinted(ctx, hint, record)) {
+        return NULL;
+    }
+    return record->id == hint->id && record_is_named(record, text) ? record : NULL;
 }
 
 /* The record of a name that is not empty, proven to be its id's; or NULL. */

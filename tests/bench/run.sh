@@ -73,9 +73,12 @@ check_refused "a frame of no fixed size" "no fixed size" measure array
 # ---- what nobody measured ----
 
 mkdir -p "$work/nothing"
-python3 bench/figures.py --measured "$work/nothing" --page "$work/page.md"
+python3 bench/figures.py --measured "$work/nothing" --targets bench/targets --page "$work/page.md"
+# All but that of the allocators, of which there are none, and that of the wishes.
 check_equal "sections of an empty page" "$(grep -c '^## ' "$work/page.md")" \
-    "$(($(grep -c '^Not measured; ' "$work/page.md") + 1))"
+    "$(($(grep -c '^Not measured; ' "$work/page.md") + 2))"
+check_equal "wishes of an empty page" "$(grep -c '| n. m. | - | - |$' "$work/page.md")" \
+    "$(grep -c '^\[' bench/targets)"
 check_lacks "an empty page has figures" '\| [0-9]' "$(cat "$work/page.md")"
 check_refused "a bound that nobody measured" "was not measured" \
     bench/ceilings.sh check '^firmware[.]cortex-m3[.]dmheap[.]' "$work/sound.values"
