@@ -7,7 +7,14 @@ LENGTH ?= 6
 TIME   ?= 60
 FUZZ   := build/fuzz
 
-test-all: test exhaustive corruption fuzz model real-programs
+test-all: test cells exhaustive corruption fuzz model real-programs
+
+# ---- cells -----------------------------------------------------------------------
+
+STRENGTH ?= 2
+
+cells:
+	+@tests/cells.py --strength $(STRENGTH) --only "$(ONLY)"
 
 # ---- every sequence of operations ------------------------------------------------
 
@@ -15,7 +22,7 @@ test-all: test exhaustive corruption fuzz model real-programs
 exhaustive: exhaustive-4 exhaustive-8
 
 exhaustive-4 exhaustive-8: exhaustive-%: need-cmocka
-	@$(MAKE) --no-print-directory SANITIZE= HEADER_BYTES=$* play-exhaustive
+	@$(MAKE) --no-print-directory CFLAGS=-O2 SANITIZE= HEADER_BYTES=$* play-exhaustive
 
 play-exhaustive: $(T)/test_exhaustive
 	$< $(LENGTH)
@@ -33,7 +40,7 @@ play-corruption: $(T)/test_corruption
 # ---- fuzzing -------------------------------------------------------------------------
 
 # What they find is added to build/fuzz; `make fuzz-corpus` keeps the least that reaches as much.
-FUZZ_FLAGS = -std=c99 -O1 -g $(WARNINGS) -Iinclude -Istandin
+FUZZ_FLAGS = -std=c99 -O2 -g $(WARNINGS) -Iinclude -Istandin
 fuzz_operations_FLAGS   = $(LAYER_FLAGS)
 fuzz_operations_SOURCES = tests/fuzz/fuzz_operations.c tests/port/test_port.c src/dmheap.c
 fuzz_image_FLAGS        = $(TOOL_FLAGS)
@@ -110,5 +117,5 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption play-corruption \
+.PHONY: test-all cells exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption play-corruption \
         fuzz fuzz-afl fuzz-corpus model preload real-programs

@@ -416,7 +416,7 @@ static void a_rest_is_cut_off_where_it_can_be_a_free_block(void** state)
 /* Five holes in one class, of which only the one at `place` of the list fits. */
 static struct dmheap_block* make_fit_at(unsigned place)
 {
-    const dmheap_word fits = 2 * EXACT_BYTES + 7 * GRANULE;
+    const uintptr_t fits = 2 * EXACT_BYTES + 7 * GRANULE;
     struct dmheap_block* fit = NULL;
     for (unsigned i = 5; i != 0; i--) { /* the newest one is the first */
         struct dmheap_block* hole = make_hole(i - 1 == place ? fits : fits - i * GRANULE);
@@ -1147,7 +1147,7 @@ static void resize_goes_by_a_size_without_the_bits_below_the_granule(void** stat
     for (size_t alignment = 16; alignment <= 32; alignment *= 2) {
         heap_open(4 * KIB, 16);
         void* room = dmheap_malloc(1024, NULL);
-        const size_t rest = (size_t)(test_heap.ctx->end - test_heap.ctx->top) - 64;
+        const size_t rest = (size_t)(test_heap.ctx->end - test_heap.ctx->top) - 96;
         unsigned char* ptr = dmheap_aligned_alloc(alignment, rest, NULL);
         dmheap_free(dmheap_aligned_alloc(16, 1, NULL), true);
         dmheap_free(room, true);

@@ -47,7 +47,7 @@ struct scene {
 static void scene_open(struct scene* scene, size_t alignment)
 {
     static const char* const names[] = {"sensor", NULL, "network", "a/name/of/more/letters"};
-    heap_open(3 * KIB, alignment);
+    heap_open(4 * KIB, alignment);
     for (unsigned i = 0; i < 12; i++) {
         scene->size[i] = 10 + 13 * i;
         scene->block[i] = i % 5 == 4 ? dmheap_aligned_alloc(32, scene->size[i], names[i % 4])

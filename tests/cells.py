@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+#
+# `make test`, with sanitizers, in cells: few enough to run all of them, chosen so that any two
+# settings meet in one - a compiler and a way to optimize, a target and a header's width, ... With
+# --strength 3 any three do. Defects that need a certain value of more settings at a time are not
+# looked for.
+#
+#     tests/cells.py [--strength 3] [--only "1 5"] [--list]
+#
+# Which cells there are depends on nothing but the table below. The first one is as the library
+# ships. That any two really meet is counted again, from the cells, before any of them runs.
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+import time
+import zlib
+
+# Each with its default first.
+SETTINGS = {
+    "CC": ["gcc", "clang"],
+    "CFLAGS": ["-O2", "-O0", "-Os"],
+    "ARCH": ["-m64", "-m32"],
+    "PORT": ["posix", "bare"],
+    "HEADER_BYTES": ["4", "8"],
+    "NO_INTRINSICS": ["0", "1"],
+    "ACCOUNTING": ["0", "1"],
+    "SEQUENCE": ["0", "1"],
+    "CANARY": ["0", "1"],
+    "POISON": ["0", "1"],
+    "GUARD": ["0", "1"],
+    "ASSERTS": ["0", "1"],
+    "DMHEAP_DONT_IMPLEMENT_DMOD_API": ["OFF", "ON"],
+}
+NAMES = list(SETTINGS)
+
+# A next cell is the best of so many ...
+CANDIDATES = 20
+# ... made in an order that this decides: of the first hundred the one with the fewest cells.
+SEED = 72
+
+
+def groups(strength):
+    """All that has to meet: groups of (setting, value), in a fixed order."""
+    for names in itertools.combinations(NAMES, strength):
+        for values in itertools.product(*(SETTINGS[name] for name in names)):
+            yield tuple(zip(names, values))
+
+
+def met_in(cell, strength):
+    """The groups that meet in a cell, be it complete or not."""
+    known = [(name, cell[name]) for name in NAMES if name in cell]
+    return set(itertools.combinations(known, strength))
+
+
+def gain(cell, name, value, missing, strength):
+    """How many missing groups meet when the cell gets this value."""
+    known = [(other, cell[other]) for other in NAMES if other in cell]
+    return sum(
+        tuple(sorted((*others, (name, value)), key=lambda pair: NAMES.index(pair[0]))) in missing
+        for others in itertools.combinations(known, strength - 1)
+    )
+
+
+def shuffled(values, *turn):
+    return sorted(values, key=lambda value: zlib.crc32(repr((SEED, turn, value)).encode()))
+
+
+def candidate(turn, left, missing, strength):
+    """A cell with one of the groups left; each other setting gets the value that gains the most."""
+    cell = dict(shuffled(left, turn)[0])
+    for name in shuffled(NAMES, turn):
+        if name not in cell:
+            cell[name] = max(
+                shuffled(SETTINGS[name], turn, name),
+                key=lambda value: gain(cell, name, value, missing, strength),
+            )
+    return cell
+
+
+def cells_of(strength):
+    """The cells: the one that ships, and greedily the one in which most of what is missing meets."""
+    cells = [{name: values[0] for name, values in SETTINGS.items()}]
+    order = list(groups(strength))
+    missing = set(order) - met_in(cells[0], strength)
+    while missing:
+        left = [group for group in order if group in missing]
+        candidates = [
+            candidate((len(cells), turn), left, missing, strength) for turn in range(CANDIDATES)
+        ]
+        cells.append(max(candidates, key=lambda cell: len(met_in(cell, strength) & missing)))
+        missing -= met_in(cells[-1], strength)
+    return cells
+
+
+def prove(cells, strength):
+    """Each group is in a cell: looked for in each, without what chose them."""
+    order = list(groups(strength))
+    for group in order:
+        if not any(all(cell[name] == value for name, value in group) for cell in cells):
+            sys.exit(f"no cell has {group}")
+    possible = 1
+    for values in SETTINGS.values():
+        possible *= len(values)
+    print(
+        f"{len(cells)} cells of {possible:,}: in them all {len(order)} groups of {strength} settings meet"
+    )
+
+
+def variables(cell):
+    return [f"{name}={cell[name]}" for name in NAMES]
+
+
+def run(number, cell):
+    """Run a cell; show what failed. A jobserver of make's is handed on."""
+    print(f"== cell {number}: {' '.join(variables(cell))}", flush=True)
+    start = time.time()
+    jobs = [] if "MAKEFLAGS" in os.environ else ["-j2"]
+    made = subprocess.run(
+        ["make", "--no-print-directory", *jobs, "test", *variables(cell)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", close_fds=False,
+        check=False,
+    )
+    lines = made.stdout.splitlines()
+    passed = made.returncode == 0
+    if not passed:
+        print("\n".join(lines[-60:]))
+    print(f"-- {lines[-1] if passed else 'FAILED'}, {time.time() - start:.0f} s", flush=True)
+    return passed
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--strength", type=int, default=2, choices=(1, 2, 3))
+    options.add_argument("--only", default="", help="numbers of cells")
+    options.add_argument("--list", action="store_true", help="show the cells, run none")
+    told = options.parse_args()
+
+    cells = cells_of(told.strength)
+    prove(cells, told.strength)
+    wanted = [int(word) for word in told.only.split()] or range(1, len(cells) + 1)
+    failed = []
+    for number in wanted:
+        cell = cells[number - 1]
+        if told.list:
+            print(f"make test {' '.join(variables(cell))}")
+        elif not run(number, cell):
+            failed.append(cell)
+    for cell in failed:
+        print(f"FAILED: make test {' '.join(variables(cell))}")
+    sys.exit(1 if failed else 0)
+
+
+main()
