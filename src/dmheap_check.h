@@ -992,12 +992,16 @@ static inline unsigned check_try(struct image* image, unsigned least)
     return agreeing >= least && is_aligned ? agreeing : 0;
 }
 
-/* Contexts are at least so aligned; the first place for one from byte `start` on. */
-#define CHECK_STEP 4U
+/* From one place for a context to the next: so aligned they are on their target at least. */
+static inline size_t check_step(image_word address)
+{
+    return address != 0 ? 4 : 1;
+}
 
+/* The first place for one from byte `start` on. */
 static inline size_t check_place(size_t start, image_word address)
 {
-    return start + (size_t)(0 - ((size_t)address + start)) % CHECK_STEP;
+    return start + (size_t)(0 - ((size_t)address + start)) % check_step(address);
 }
 
 /*
@@ -1008,7 +1012,7 @@ static inline bool check_find(const void* bytes, size_t size, size_t* start,
                               struct image_format format, image_word address, unsigned least,
                               struct image* image)
 {
-    for (*start = check_place(*start, address); *start < size; *start += CHECK_STEP) {
+    for (*start = check_place(*start, address); *start < size; *start += check_step(address)) {
         *image = check_image_at(bytes, size, *start, format, address);
         if (check_try(image, least) != 0) {
             return true;

@@ -66,7 +66,7 @@ static unsigned check_shape(const unsigned char* bytes, size_t size, size_t star
 static bool find_heap(const unsigned char* bytes, size_t size, size_t* start, uint64_t address,
                       struct check* best)
 {
-    for (*start = check_place(*start, address); *start < size; *start += CHECK_STEP) {
+    for (*start = check_place(*start, address); *start < size; *start += check_step(address)) {
         unsigned most = 0;
         for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
             struct check check;

@@ -174,6 +174,9 @@ check_equal "one module's blocks" 0 \
     "$(status --module=network --address 0x20000000 "$work/target-sound.bin")"
 check_contains "they are listed" '^  0x200[0-9a-f]*  *[0-9]* bytes  network$' "$(cat "$work/out")"
 check_equal "from standard input" 0 "$(status - <"$work/target-sound.bin")"
+{ printf abc; cat "$work/target-sound.bin"; } >"$work/odd.bin"
+check_equal "three bytes more in front" 0 "$(status "$work/odd.bin")"
+check_contains "it is found there" '^Heap at 0x43, byte 67 of the image' "$(cat "$work/out")"
 check_equal "another address: alignments are not right" 1 \
     "$(status --address=0x20000020 "$work/target-sound.bin")"
 check_contains "that is said" 'is not aligned' "$(cat "$work/out")"
