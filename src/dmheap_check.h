@@ -984,12 +984,12 @@ static inline bool check_heap(struct check* check, const struct dmheap_ctx* ctx)
     return check_image(check);
 }
 
-/* How many fields agree in the context that begins there, at least so many? 0: none begins. */
-static inline unsigned check_try(struct image* image, unsigned least)
+/* How many fields agree in the context that begins there? 0: none begins. */
+static inline unsigned check_try(struct image* image)
 {
-    const unsigned agreeing = image_may_begin(image, least) ? image_open(image) : 0;
+    const unsigned agreeing = image_may_begin(image) ? image_open(image) : 0;
     const bool is_aligned = (image->address & (image_granule(image) - 1)) == 0;
-    return agreeing >= least && is_aligned ? agreeing : 0;
+    return agreeing >= IMAGE_ENOUGH && is_aligned ? agreeing : 0;
 }
 
 /* From one place for a context to the next: so aligned they are on their target at least. */
@@ -1004,17 +1004,13 @@ static inline size_t check_place(size_t start, image_word address)
     return start + (size_t)(0 - ((size_t)address + start)) % check_step(address);
 }
 
-/*
- * Find the first heap of a format from byte *start on, which becomes the context's; `least` is how
- * many fields have to agree.
- */
+/* Find the first heap of a format from byte *start on, which becomes the context's. */
 static inline bool check_find(const void* bytes, size_t size, size_t* start,
-                              struct image_format format, image_word address, unsigned least,
-                              struct image* image)
+                              struct image_format format, image_word address, struct image* image)
 {
     for (*start = check_place(*start, address); *start < size; *start += check_step(address)) {
         *image = check_image_at(bytes, size, *start, format, address);
-        if (check_try(image, least) != 0) {
+        if (check_try(image) != 0) {
             return true;
         }
     }

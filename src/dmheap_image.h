@@ -427,10 +427,10 @@ static inline unsigned image_signs(const struct image* image)
     return most;
 }
 
-/* Might a context begin there, in which so many fields agree? One of them can be in two signs. */
-static inline bool image_may_begin(const struct image* image, unsigned least)
+/* Might a context begin there, in which enough fields agree? One of them can be in two signs. */
+static inline bool image_may_begin(const struct image* image)
 {
-    return image_signs(image) >= 5 - (IMAGE_PLANNED - least);
+    return image_signs(image) >= 5 - (IMAGE_PLANNED - IMAGE_ENOUGH);
 }
 
 /* ---- the live map -------------------------------------------------------------- */

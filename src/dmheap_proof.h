@@ -119,26 +119,14 @@ DMHEAP_COLD bool dmheap_ctx_check(struct dmheap_ctx* ctx, struct dmheap_finding*
     return finding->fault == DMHEAP_FAULT_NONE;
 }
 
-/* Find the first heap in an image: one without contradictions in its context, else another one. */
-static bool find_in_image(const void* bytes, size_t size, uintptr_t address, size_t* start,
-                          struct image* image)
-{
-    const struct image_format format = image_native_format();
-    *start = 0;
-    if (check_find(bytes, size, start, format, (image_word)address, IMAGE_PLANNED, image)) {
-        return true;
-    }
-    *start = 0;
-    return check_find(bytes, size, start, format, (image_word)address, IMAGE_ENOUGH, image);
-}
-
 DMHEAP_COLD bool dmheap_ctx_check_image(const void* image, size_t size, uintptr_t address,
                                         struct dmheap_finding* finding)
 {
     struct check check;
     size_t start = 0;
     memset(&check, 0, sizeof(check));
-    if (image == NULL || !find_in_image(image, size, address, &start, &check.image)) {
+    if (image == NULL || !check_find(image, size, &start, image_native_format(),
+                                     (image_word)address, &check.image)) {
         (void)check_fail(&check, DMHEAP_FAULT_NO_HEAP, 0, 0);
     } else {
         (void)check_image(&check);

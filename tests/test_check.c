@@ -1287,6 +1287,35 @@ static void alignments_are_proven_among_each_other_where_the_address_is_unknown(
     assert_int_equal(finding.fault, DMHEAP_FAULT_ALIGNMENT);
 }
 
+/* Also if its context is damaged, and that of the next one is not. */
+static void of_several_heaps_in_a_copy_the_first_is_proven(void** state)
+{
+    static const size_t fields[] = {
+        offsetof(struct dmheap_ctx, granules), offsetof(struct dmheap_ctx, alignment),
+        offsetof(struct dmheap_ctx, end), offsetof(struct dmheap_ctx, round)};
+    const size_t size = 2 * KIB;
+    (void)state;
+    heap_open(KIB, 8);
+    unsigned char* memory = arena_make(2 * size, 0);
+    struct dmheap_ctx* first = dmheap_ctx_init(memory, size, 8);
+    assert_non_null(first);
+    struct dmheap_ctx* second = dmheap_ctx_init(memory + size, size, 8);
+    assert_non_null(second);
+    test_port_forget_lines();
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        struct dmheap_finding finding;
+        dmheap_word* const word = (dmheap_word*)ctx_at(first, (dmheap_word)fields[i]);
+        assert_true(dmheap_ctx_check_image(memory, 2 * size, 0, &finding));
+        *word ^= 64;
+        assert_false(dmheap_ctx_check_image(memory, 2 * size, 0, &finding));
+        assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+        assert_int_equal(finding.offset, fields[i]);
+        *word ^= 64;
+    }
+    assert_true(dmheap_ctx_deinit(first));
+    assert_true(dmheap_ctx_deinit(second));
+}
+
 static void what_is_no_image_of_a_heap_is_refused(void** state)
 {
     (void)state;
@@ -1330,6 +1359,7 @@ int main(int argc, char** argv)
         heap_case(whatever_stands_in_a_heap_the_check_ends_and_stays_inside),
         heap_case(a_copy_is_proven_wherever_it_lies_with_the_addresses_of_the_target),
         heap_case(alignments_are_proven_among_each_other_where_the_address_is_unknown),
+        heap_case(of_several_heaps_in_a_copy_the_first_is_proven),
         heap_case(what_is_no_image_of_a_heap_is_refused),
     };
     seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);

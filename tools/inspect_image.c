@@ -48,7 +48,7 @@ static unsigned check_shape(const unsigned char* bytes, size_t size, size_t star
         struct check check;
         memset(&check, 0, sizeof(check));
         check.image = check_image_at(bytes, size, start, image_format_of(number), address);
-        const unsigned agreeing = check_try(&check.image, IMAGE_ENOUGH);
+        const unsigned agreeing = check_try(&check.image);
         if (agreeing == 0) {
             continue;
         }
@@ -72,7 +72,7 @@ static bool find_heap(const unsigned char* bytes, size_t size, size_t* start, ui
             struct check check;
             const struct image image =
                 check_image_at(bytes, size, *start, image_format_of(shape), address);
-            const unsigned fits = image_may_begin(&image, IMAGE_ENOUGH)
+            const unsigned fits = image_may_begin(&image)
                                       ? check_shape(bytes, size, *start, shape, address, &check)
                                       : 0;
             if (fits > most) {
