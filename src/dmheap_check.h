@@ -943,6 +943,14 @@ static inline bool check_modules(struct check* check)
 
 /* ---- the whole ----------------------------------------------------------------------- */
 
+/* The last, for it does not tell which field is wrong. Other builds do not keep it. */
+static inline bool check_seal(struct check* check)
+{
+    const struct image* image = &check->image;
+    return !DMHEAP_GUARD || image_field(image, IMAGE_SEAL) == image_seal(image) ||
+           check_fail(check, DMHEAP_FAULT_CONTEXT, (image_word)image->format.word * IMAGE_SEAL, 0);
+}
+
 /* All of the heap that image_open opened: false if anything is wrong. */
 static inline bool check_image(struct check* check)
 {
@@ -953,7 +961,7 @@ static inline bool check_image(struct check* check)
     check->block = 0;
     image_find_given(&check->image);
     return check_context(check) && check_blocks(check) && check_index(check) &&
-           check_modules(check);
+           check_modules(check) && check_seal(check);
 }
 
 /* Whose bytes, and of what format, begin at `start`; `address` of the first, 0: unknown. */

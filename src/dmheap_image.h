@@ -225,6 +225,17 @@ static inline image_word image_field(const struct image* image, enum image_field
     return image_read_word(image, (image_word)image->format.word * (unsigned)field);
 }
 
+/* As ctx_seal. */
+static inline image_word image_seal(const struct image* image)
+{
+    const unsigned word = image->format.word;
+    image_word seal = CTX_SEAL_OF_NOTHING ^ image_read_word(image, IMAGE_SERIAL(word));
+    for (unsigned i = 0; i < (unsigned)IMAGE_GROUP + IMAGE_GROUPS(word); i++) {
+        seal ^= i != IMAGE_SEAL ? image_field(image, (enum image_field)i) : 0;
+    }
+    return seal;
+}
+
 /* Where the bins are. */
 static inline image_word image_bins(const struct image_format* format)
 {

@@ -143,9 +143,11 @@ static inline struct dmheap_totals* ctx_totals(struct dmheap_ctx* ctx)
  * What a sound context has as its seal: another one if any bit, or any word, of what says where
  * things are becomes another. That all of it is 0, or all ones, is no context either.
  */
+#define CTX_SEAL_OF_NOTHING 0x5EA1U
+
 static inline dmheap_word ctx_seal(const struct dmheap_ctx* ctx)
 {
-    dmheap_word seal = 0x5EA1U ^ ctx->size_mask ^ ctx->request_limit ^ ctx->round ^
+    dmheap_word seal = CTX_SEAL_OF_NOTHING ^ ctx->size_mask ^ ctx->request_limit ^ ctx->round ^
                        ctx->granule_shift ^ ctx->granules ^ ctx->live ^ ctx->first ^ ctx->top ^
                        ctx->end ^ ctx->alignment ^ ctx->serial;
     for (unsigned number = 0; number < DMHEAP_MODULE_GROUPS; number++) {

@@ -1044,8 +1044,9 @@ static bool is_free_of_totals(dmheap_word offset)
 static bool is_free_of_choice(dmheap_word offset)
 {
     const struct dmheap_ctx* ctx = test_heap.ctx;
-    bool is_free = is_in(offset, &ctx->seal, WORD) || is_in(offset, &ctx->serial, WORD) ||
-                   (DMHEAP_ACCOUNTING && is_free_of_totals(offset));
+    bool is_free =
+        (!DMHEAP_GUARD && (is_in(offset, &ctx->seal, WORD) || is_in(offset, &ctx->serial, WORD))) ||
+        (DMHEAP_ACCOUNTING && is_free_of_totals(offset));
     for (size_t i = 0; i < DMHEAP_HINTS; i++) {
         is_free = is_free || (ctx->hint[i].module != 0 && is_in(offset, &ctx->hint[i].name, 4));
     }

@@ -169,6 +169,9 @@ static void a_heap_written_over_is_told_by_the_check_and_made_anew(void** state)
     expect_error();
     assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
     assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, seal));
+    assert_false(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, 0, &finding));
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, seal));
     assert_true(heap_start(test_heap.buffer, test_heap.size, 8));
     expect_info();
     assert_non_null(dmheap_malloc(100, NULL));
