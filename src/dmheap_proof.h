@@ -112,8 +112,10 @@ DMHEAP_COLD bool dmheap_ctx_check(struct dmheap_ctx* ctx, struct dmheap_finding*
     }
     tell(&check, (uintptr_t)heap, finding);
     dmheap_port_unlock();
-    if (finding->fault != DMHEAP_FAULT_NONE) {
-        DMHEAP_PORT_LOG_ERROR("dmheap: check of %p: %s, at %p.\n", (const void*)ctx, finding->text,
+    if (finding->fault == DMHEAP_FAULT_NO_HEAP) {
+        DMHEAP_PORT_LOG_ERROR("dmheap: check of %p: %s.\n", (const void*)ctx, finding->text);
+    } else if (finding->fault != DMHEAP_FAULT_NONE) {
+        DMHEAP_PORT_LOG_ERROR("dmheap: check of %p: %s, at %p.\n", (const void*)heap, finding->text,
                               (const void*)finding->address);
     }
     return finding->fault == DMHEAP_FAULT_NONE;

@@ -87,8 +87,12 @@ static dmheap_word offset_of(const void* address)
 static struct dmheap_finding find_fault(void)
 {
     struct dmheap_finding finding;
+    char text[120];
     memset(&finding, 0xEE, sizeof(finding));
     assert_false(dmheap_ctx_check(NULL, &finding));
+    (void)snprintf(text, sizeof(text), "dmheap: check of %p: %s, at %p.\n", (void*)test_heap.ctx,
+                   finding.text, (void*)finding.address);
+    assert_string_equal(test_port_text(0), text);
     expect_error();
     return finding;
 }
@@ -143,6 +147,7 @@ static void without_a_heap_that_is_said(void** state)
     assert_int_equal(finding.fault, DMHEAP_FAULT_NO_HEAP);
     assert_string_equal(finding.text, "there is no heap");
     assert_int_equal(finding.address, 0);
+    assert_non_null(strstr(test_port_text(0), ": there is no heap.\n"));
     expect_error();
 }
 
