@@ -66,13 +66,16 @@ static int complain(enum status status, const char* subject, const char* text)
 
 /* ---- the command line -------------------------------------------------------------- */
 
-/* Decimal, or hexadecimal after 0x. */
+/* Decimal, or hexadecimal after 0x; digits and nothing else. */
 static bool parse_number(const char* text, uint64_t* number)
 {
+    const bool is_hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char* digits = is_hexadecimal ? text + 2 : text;
     char* end = NULL;
     errno = 0;
-    *number = strtoull(text, &end, 0);
-    return errno == 0 && end != text && *end == '\0' && strchr(text, '-') == NULL;
+    *number = strtoull(digits, &end, is_hexadecimal ? 16 : 10);
+    return errno == 0 && *digits != '\0' && *end == '\0' &&
+           strspn(digits, "0123456789abcdefABCDEF") == strlen(digits);
 }
 
 static const struct option options[] = {

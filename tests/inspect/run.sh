@@ -218,7 +218,11 @@ expect_refused "a folder" 'Is a directory' "$work"
 check_equal "no argument: exit status" 3 "$(status)"
 check_equal "two images: exit status" 3 "$(status "$work/zero.bin" "$work/zero.bin")"
 check_equal "an unknown option: exit status" 3 "$(status --wrong "$work/zero.bin")"
-check_equal "a number that is none: exit status" 3 "$(status --address=12x "$work/zero.bin")"
+for number in 12x '' x 0x 0xg 0x0x5 ' 5' +5 -5 5a 99999999999999999999; do
+    check_equal "no number, '$number': exit status" 3 "$(status --address="$number" "$work/zero.bin")"
+done
+check_equal "zeros in front of a number" 0 "$(status --address=0536870912 "$work/target-sound.bin")"
+check_contains "it is decimal" '^Heap at 0x20000040' "$(cat "$work/out")"
 check_equal "a full disk: exit status" 2 \
     "$(timeout 60 "$tool" "$work/target-sound.bin" >/dev/full 2>/dev/null; echo $?)"
 
