@@ -230,6 +230,13 @@ static int judge(const char* path, const struct inspections* all)
     return status;
 }
 
+/* Is all of the result written? It is said if not. */
+static bool is_written(void)
+{
+    return (fflush(stdout) == 0 && !ferror(stdout)) ||
+           complain(STATUS_NO_HEAP, "standard output", strerror(errno)) == STATUS_SOUND;
+}
+
 static int inspect(const struct request* request, const unsigned char* bytes, size_t size)
 {
     struct inspections all = {NULL, 0};
@@ -241,9 +248,7 @@ static int inspect(const struct request* request, const unsigned char* bytes, si
                           size == 0 ? "it is empty" : "no heap of dmheap begins in it");
     } else {
         show(request, &all);
-        status = fflush(stdout) != 0 || ferror(stdout)
-                     ? complain(STATUS_NO_HEAP, "standard output", strerror(errno))
-                     : judge(request->path, &all);
+        status = is_written() ? judge(request->path, &all) : STATUS_NO_HEAP;
     }
     release(&all);
     return status;
@@ -255,7 +260,7 @@ int main(int argc, char** argv)
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'H' || option == 'V') {
             (void)fputs(option == 'H' ? help : "dmheap-inspect " DMHEAP_VERSION "\n", stdout);
-            return STATUS_SOUND;
+            return is_written() ? STATUS_SOUND : STATUS_NO_HEAP;
         }
         if (!take_option(option, optarg, &request)) {
             return complain(STATUS_USAGE, option == '?' ? "see --help" : optarg,

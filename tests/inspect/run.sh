@@ -223,8 +223,10 @@ for number in 12x '' x 0x 0xg 0x0x5 ' 5' +5 -5 5a 99999999999999999999; do
 done
 check_equal "zeros in front of a number" 0 "$(status --address=0536870912 "$work/target-sound.bin")"
 check_contains "it is decimal" '^Heap at 0x20000040' "$(cat "$work/out")"
-check_equal "a full disk: exit status" 2 \
-    "$(timeout 60 "$tool" "$work/target-sound.bin" >/dev/full 2>/dev/null; echo $?)"
+for what in "$work/target-sound.bin" --help --version; do
+    check_equal "a full disk, $what: exit status" 2 \
+        "$(timeout 60 "$tool" "$what" >/dev/full 2>/dev/null; echo $?)"
+done
 
 # ---- several heaps ------------------------------------------------------------------------
 
