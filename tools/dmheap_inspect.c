@@ -85,7 +85,7 @@ static const struct option options[] = {
     {"module", required_argument, NULL, 'm'},  {"help", no_argument, NULL, 'H'},
     {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0}};
 
-/* One option. False: it is not one, or its number is none. */
+/* One option. False: its number is none. */
 static bool take_option(int option, const char* value, struct request* request)
 {
     switch (option) {
@@ -100,11 +100,9 @@ static bool take_option(int option, const char* value, struct request* request)
         return true;
     case 'a':
         return parse_number(value, &request->address);
-    case 'o':
+    default:
         request->is_one = true;
         return parse_number(value, &request->offset);
-    default:
-        return false;
     }
 }
 
@@ -237,6 +235,19 @@ static bool is_written(void)
            complain(STATUS_NO_HEAP, "standard output", strerror(errno)) == STATUS_SOUND;
 }
 
+/* Why there is nothing to show. */
+static const char* why_none(const struct request* request, size_t size)
+{
+    if (size == 0) {
+        return "it is empty";
+    }
+    if (request->is_one) {
+        return "no heap of dmheap begins behind that offset";
+    }
+    return request->address != 0 ? "no heap of dmheap begins in it, or not at such an address"
+                                 : "no heap of dmheap begins in it";
+}
+
 static int inspect(const struct request* request, const unsigned char* bytes, size_t size)
 {
     struct inspections all = {NULL, 0};
@@ -244,8 +255,7 @@ static int inspect(const struct request* request, const unsigned char* bytes, si
     if (!inspect_all(request, bytes, size, &all)) {
         status = complain(STATUS_NO_HEAP, request->path, "not enough memory");
     } else if (all.count == 0) {
-        status = complain(STATUS_NO_HEAP, request->path,
-                          size == 0 ? "it is empty" : "no heap of dmheap begins in it");
+        status = complain(STATUS_NO_HEAP, request->path, why_none(request, size));
     } else {
         show(request, &all);
         status = is_written() ? judge(request->path, &all) : STATUS_NO_HEAP;
@@ -262,13 +272,15 @@ int main(int argc, char** argv)
             (void)fputs(option == 'H' ? help : "dmheap-inspect " DMHEAP_VERSION "\n", stdout);
             return is_written() ? STATUS_SOUND : STATUS_NO_HEAP;
         }
+        if (option == '?') { /* and why was printed */
+            return complain(STATUS_USAGE, "wrong usage", "see --help");
+        }
         if (!take_option(option, optarg, &request)) {
-            return complain(STATUS_USAGE, option == '?' ? "see --help" : optarg,
-                            option == '?' ? "unknown option" : "that is no number");
+            return complain(STATUS_USAGE, optarg, "that is no number");
         }
     }
     if (optind + 1 != argc) {
-        return complain(STATUS_USAGE, "see --help", "name one image");
+        return complain(STATUS_USAGE, "name one image", "see --help");
     }
     size_t size = 0;
     request.path = argv[optind];

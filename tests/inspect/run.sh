@@ -215,9 +215,24 @@ expect_refused "random bytes" 'no heap of dmheap' "$work/random.bin"
 expect_refused "zeros" 'no heap of dmheap' "$work/zero.bin"
 expect_refused "no such file" 'No such file' "$work/nothing.bin"
 expect_refused "a folder" 'Is a directory' "$work"
-check_equal "no argument: exit status" 3 "$(status)"
-check_equal "two images: exit status" 3 "$(status "$work/zero.bin" "$work/zero.bin")"
-check_equal "an unknown option: exit status" 3 "$(status --wrong "$work/zero.bin")"
+expect_refused "an address that is not aligned" 'not at such an address' --address=0x20000001 \
+    "$work/target-sound.bin"
+expect_refused "an offset behind all heaps" 'behind that offset' --offset=100 \
+    "$work/target-sound.bin"
+expect_usage() { # text, pattern, arguments ...
+    text=$1
+    pattern=$2
+    shift 2
+    check_equal "$text: exit status" 3 "$(status "$@")"
+    check_contains "$text: is said" "$pattern" "$(cat "$work/err")"
+    check_contains "$text: as is where to read on" 'see --help' "$(cat "$work/err")"
+    check_equal "$text: in two lines" 1 $(($(wc -l <"$work/err") <= 2))
+}
+expect_usage "no image" 'name one image'
+expect_usage "two images" 'name one image' "$work/zero.bin" "$work/zero.bin"
+expect_usage "an unknown option" "option '--wrong'\$" --wrong "$work/zero.bin"
+expect_usage "an option without its number" "'--address' requires an arg" "$work/zero.bin" --address
+expect_usage "a value for none" "'--text' doesn't allow an arg" --text=1 "$work/zero.bin"
 for number in 12x '' x 0x 0xg 0x0x5 ' 5' +5 -5 5a 99999999999999999999; do
     check_equal "no number, '$number': exit status" 3 "$(status --address="$number" "$work/zero.bin")"
 done
