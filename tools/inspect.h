@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #define INSPECT_OWNERS     4096U /* as many as headers can tell */
-#define INSPECT_NAME_BYTES 80U   /* for a module's name, or words for one that has none */
+#define INSPECT_NAME_BYTES 80U   /* for a module's name, of any bytes, or words for none */
 #define INSPECT_BINS       64U   /* of the histogram, one a power of two */
 #define INSPECT_DEAD       64U   /* of modules that are gone, so many are shown */
 #define INSPECT_REASONS    4U    /* to refuse a request, in the order of enum dmheap_reason */
@@ -140,6 +140,9 @@ uint64_t inspect_scattered(const struct inspection* inspection);
 /* Does the block count as a leak: a module's that is gone? With a name: is it that module's? */
 bool inspect_is_listed(const struct inspection* inspection, const struct inspect_block* block,
                        const char* module_name);
+
+/* A byte of a name where only printable ASCII can be shown. */
+char inspect_sign(char byte);
 
 /* Is an account of that owner kept? */
 bool inspect_has_account(const struct inspection* inspection, unsigned owner);

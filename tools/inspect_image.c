@@ -124,16 +124,6 @@ static void read_totals(const struct image* image, struct inspection* inspection
 
 /* ---- owners ----------------------------------------------------------------------- */
 
-static void copy_printable(char name[INSPECT_NAME_BYTES], const char* text)
-{
-    unsigned length = 0;
-    for (; text[length] != '\0'; length++) {
-        const char sign = text[length];
-        name[length] = (char)(sign >= 0x20 && sign < 0x7F ? sign : '?');
-    }
-    name[length] = '\0';
-}
-
 /* The last of them first; as many as can be told, if the ring was written over. */
 static void read_dead(const struct image* image, struct inspection* inspection)
 {
@@ -151,7 +141,7 @@ static void read_dead(const struct image* image, struct inspection* inspection)
         struct inspect_dead* dead = &inspection->dead[inspection->dead_count++];
         char text[DMHEAP_NAME_BYTES];
         (void)image_read_text(image, entry + IMAGE_DEAD_NAME(word), DMHEAP_NAME_BYTES, text);
-        copy_printable(dead->name, text);
+        (void)snprintf(dead->name, INSPECT_NAME_BYTES, "%s", text);
         dead->account = read_account(image, entry);
     }
 }
@@ -162,7 +152,7 @@ static void read_owners(const struct image* image, struct inspection* inspection
     for (unsigned id = OWNER_MODULES; id < INSPECT_OWNERS; id++) {
         char text[DMHEAP_NAME_BYTES];
         image_name_of(image, id, text);
-        copy_printable(owners[id].name, text);
+        (void)snprintf(owners[id].name, INSPECT_NAME_BYTES, "%s", text);
         owners[id].is_module = image_record_of(image, id) != 0;
         owners[id].is_gone = text[0] == '\0';
         if (owners[id].is_module && image->format.has_accounts) {
@@ -398,6 +388,11 @@ bool inspect_is_listed(const struct inspection* inspection, const struct inspect
     }
     return module_name != NULL ? strcmp(owner->name, module_name) == 0
                                : block->owner >= OWNER_MODULES && owner->is_gone;
+}
+
+char inspect_sign(char byte)
+{
+    return (char)(byte >= 0x20 && byte < 0x7F ? byte : '?');
 }
 
 bool inspect_has_account(const struct inspection* inspection, unsigned owner)

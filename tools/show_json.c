@@ -4,14 +4,18 @@
 
 #include <inttypes.h>
 
+/* A byte that is no printable ASCII counts as the code point of that number. */
 static void show_string(FILE* out, const char* text)
 {
     (void)fputc('"', out);
     for (; *text != '\0'; text++) {
         if (*text == '"' || *text == '\\') {
-            (void)fputc('\\', out);
+            (void)fprintf(out, "\\%c", *text);
+        } else if (inspect_sign(*text) == *text) {
+            (void)fputc(*text, out);
+        } else {
+            (void)fprintf(out, "\\u%04x", (unsigned)(unsigned char)*text);
         }
-        (void)fputc(*text, out);
     }
     (void)fputc('"', out);
 }

@@ -29,7 +29,7 @@ static void show_escaped(FILE* out, const char* text)
             (void)fputs("&quot;", out);
             break;
         default:
-            (void)fputc(*text, out);
+            (void)fputc(inspect_sign(*text), out);
             break;
         }
     }
@@ -244,8 +244,8 @@ static void show_owner_rows(FILE* out, const struct inspection* inspection)
 static void show_listed_rows(FILE* out, const struct inspection* inspection,
                              const char* module_name)
 {
-    (void)fputs("<h2>", out);
-    show_escaped(out, module_name != NULL ? module_name : "Blocks of modules that are gone");
+    (void)fputs("<h2>Blocks of ", out);
+    show_escaped(out, module_name != NULL ? module_name : "modules that are gone");
     (void)fputs("</h2>\n<table><tr><th>owner</th><th>address</th><th>bytes</th></tr>\n", out);
     for (size_t i = 0; i < inspection->block_count; i++) {
         const struct inspect_block* block = &inspection->blocks[i];

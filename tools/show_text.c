@@ -15,10 +15,19 @@ static void show_share(FILE* out, const struct inspection* inspection, uint64_t 
     (void)fprintf(out, "%12" PRIu64 " bytes  %3u.%u %%", part, share / 10, share % 10);
 }
 
+static void show_name(FILE* out, const char* name)
+{
+    for (; *name != '\0'; name++) {
+        (void)fputc(inspect_sign(*name), out);
+    }
+}
+
 static void show_beside(FILE* out, const char* where, const struct inspect_beside* beside)
 {
     if (beside->is_there) {
-        (void)fprintf(out, "  %-14s %s, 0x%" PRIx64 "\n", where, beside->name, beside->address);
+        (void)fprintf(out, "  %-14s ", where);
+        show_name(out, beside->name);
+        (void)fprintf(out, ", 0x%" PRIx64 "\n", beside->address);
     }
 }
 
@@ -76,9 +85,11 @@ static void show_owners(FILE* out, const struct inspection* inspection, const un
     for (unsigned i = 0; i < count; i++) {
         const struct inspect_owner* owner = &inspection->owners[sorted[i]];
         const unsigned share = inspect_share(inspection, owner->bytes);
-        (void)fprintf(out, "  %c %10" PRIu64 " %3u.%u %% %7" PRIu64 "  %10" PRIu64 "  %s\n",
+        (void)fprintf(out, "  %c %10" PRIu64 " %3u.%u %% %7" PRIu64 "  %10" PRIu64 "  ",
                       letter_of(i), owner->bytes, share / 10, share % 10, owner->blocks,
-                      owner->largest, owner->name);
+                      owner->largest);
+        show_name(out, owner->name);
+        (void)fputc('\n', out);
     }
 }
 
@@ -104,7 +115,9 @@ static void show_account(FILE* out, char letter, const struct inspect_account* a
     show_bytes(out, account->allocations);
     (void)fprintf(out, " %8" PRIu64, account->failures);
     show_bytes(out, account->largest_failure);
-    (void)fprintf(out, "  %-8s  %s\n", inspect_reason(account), name);
+    (void)fprintf(out, "  %-8s  ", inspect_reason(account));
+    show_name(out, name);
+    (void)fputc('\n', out);
 }
 
 static void show_accounts(FILE* out, const struct inspection* inspection, const unsigned* sorted,
@@ -217,10 +230,10 @@ static void show_sizes(FILE* out, const struct inspection* inspection)
 static void show_listed(FILE* out, const struct inspection* inspection, const char* module_name)
 {
     uint64_t blocks = 0;
-    (void)fprintf(out,
-                  module_name != NULL ? "\nBlocks of %s\n"
-                                      : "\nLeaks: blocks of modules that are gone\n",
-                  module_name);
+    (void)fputs(module_name != NULL ? "\nBlocks of " : "\nLeaks: blocks of modules that are gone",
+                out);
+    show_name(out, module_name != NULL ? module_name : "");
+    (void)fputc('\n', out);
     for (size_t i = 0; i < inspection->block_count; i++) {
         const struct inspect_block* block = &inspection->blocks[i];
         if (inspect_is_listed(inspection, block, module_name)) {
@@ -229,8 +242,8 @@ static void show_listed(FILE* out, const struct inspection* inspection, const ch
             if (inspection->has_numbers) {
                 (void)fprintf(out, "number %-8" PRIu32 "  ", block->number);
             }
-            (void)fprintf(out, "%s%s\n", inspection->owners[block->owner].name,
-                          block->is_damaged ? ", its size is damaged" : "");
+            show_name(out, inspection->owners[block->owner].name);
+            (void)fputs(block->is_damaged ? ", its size is damaged\n" : "\n", out);
             blocks++;
         }
     }

@@ -20,7 +20,7 @@
 #define FRONT 64
 #define SIZE  8192
 
-#define CONFIG "config <&\"> \\" /* to be escaped, in whatever format */
+#define CONFIG "conf <&\"> \\\t\xE9" /* to be escaped, in whatever format */
 
 static union {
     unsigned char bytes[FRONT + SIZE];

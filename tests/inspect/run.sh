@@ -48,7 +48,7 @@ heap, stats, check = seen["heap"], seen["stats"], seen["check"]
 assert sum(b["size"] for b in seen["blocks"]) == stats["size"]
 assert stats["used"] + stats["free"] + stats["lost"] == stats["size"]
 modules = {m["name"]: m for m in seen["modules"]}
-assert modules["config <&\"> \\"]["blocks"] == 1 and modules["network"]["blocks"] == 1
+assert modules["conf <&\"> \\\t\u00e9"]["blocks"] == 1 and modules["network"]["blocks"] == 1
 numbers = [b["sequence"] for b in seen["blocks"] if b["kind"] in ("live", "own")]
 assert len(set(numbers)) == (len(numbers) if heap["sequence"] else 1)
 if heap["accounts"]:
@@ -56,7 +56,7 @@ if heap["accounts"]:
         if m["module"] and check["sound"]:
             assert m["account"]["bytes"] == m["bytes"] <= m["account"]["peak"]
     assert modules["driver"]["account"]["limit"] == 1000
-    assert modules["config <&\"> \\"]["account"]["limit"] is None
+    assert modules["conf <&\"> \\\t\u00e9"]["account"]["limit"] is None
     assert modules["network"]["account"]["reserve"] == 900
     dead, = seen["account"]["dead"]
     assert dead["name"] == "former" and dead["account"]["failures"] == 1
@@ -79,7 +79,7 @@ expect_xml() { # image, format
 import sys, xml.etree.ElementTree as tree
 root = tree.parse(sys.argv[1]).getroot()
 titles = [e.text for e in root.iter() if e.tag.endswith("title")]
-assert any(t.startswith("config <&\"> \\: ") for t in titles), titles
+assert any(t.startswith("conf <&\"> \\??: ") for t in titles), titles
 assert not any("href" in k or "src" in k for e in root.iter() for k in e.attrib)' "$work/out"
 }
 
@@ -173,6 +173,16 @@ check_contains "whose block it is in" '^  in a block of  network,' "$(cat "$work
 check_equal "one module's blocks" 0 \
     "$(status --module=network --address 0x20000000 "$work/target-sound.bin")"
 check_contains "they are listed" '^  0x200[0-9a-f]*  *[0-9]* bytes  network$' "$(cat "$work/out")"
+conf=$(printf 'conf <&"> \\\t\351')
+check_equal "those of a module whose name is no text" 0 \
+    "$(status --module="$conf" "$work/target-sound.bin")"
+check_contains "that is said as far as it is one" '^Blocks of conf <&"> \\[?][?]$' "$(cat "$work/out")"
+check_contains "they are listed" '^  0x[0-9a-f]*  *[0-9]* bytes  conf <&"> \\[?][?]$' "$(cat "$work/out")"
+check_equal "not those of one that looks alike" 0 \
+    "$(status --module='conf <&"> \??' "$work/target-sound.bin")"
+check_contains "it has none" '^  none$' "$(tail -1 "$work/out")"
+check_equal "as a page" 0 "$(status --html --module="$conf" "$work/target-sound.bin")"
+check_contains "it has them, too" '<h2>Blocks of conf &lt;&amp;&quot;&gt; \\[?][?]<' "$(cat "$work/out")"
 check_equal "from standard input" 0 "$(status - <"$work/target-sound.bin")"
 { printf abc; cat "$work/target-sound.bin"; } >"$work/odd.bin"
 check_equal "three bytes more in front" 0 "$(status "$work/odd.bin")"
