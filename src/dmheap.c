@@ -174,7 +174,7 @@ static DMHEAP_NOINLINE void* move_and_unlock(struct dmheap_ctx* asked, enum dmhe
         report_pointer(verdict, "realloc", ptr);
         return NULL;
     }
-    return edge_copy(serial, ptr, &move, verdict);
+    return edge_copy(serial, ptr, &move, (size_t)move.bytes, verdict);
 }
 
 DMHEAP_FLATTEN void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_t size,

@@ -237,12 +237,16 @@ static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
     return !sweep.damaged;
 }
 
-/* Copy a block to its new place, and let the old one go; report `verdict`, if not worse. */
+/*
+ * Copy a block to its new place, which has `size` bytes of it at most, and let the old one go; report
+ * `verdict`, if not worse.
+ */
 static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
-                                     const struct module_move* move, enum dmheap_verdict verdict)
+                                     const struct module_move* move, size_t size,
+                                     enum dmheap_verdict verdict)
 {
     void* moved = block_payload(move->to);
-    memcpy(moved, ptr, (size_t)move->bytes);
+    memcpy(moved, ptr, size < (size_t)move->bytes ? size : (size_t)move->bytes);
     if (DMHEAP_POISON) {
         edge_fill(move);
     }

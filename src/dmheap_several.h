@@ -334,8 +334,8 @@ static DMHEAP_NOINLINE void* alloc_several(struct dmheap_ctx* asked, size_t alig
 }
 
 /*
- * Resize a block in place, or begin to move it, to an alignment at least. Only here may a block that
- * moves become smaller. What a hook is told if there is no memory, the block tells.
+ * Resize a block in place, or begin to move it, to an alignment at least. What a hook is told if
+ * there is no memory, the block tells.
  */
 static enum dmheap_verdict begin_realloc(struct dmheap_ctx* heap, void* ptr,
                                          struct request* request, struct module_move* move)
@@ -348,7 +348,6 @@ static enum dmheap_verdict begin_realloc(struct dmheap_ctx* heap, void* ptr,
     request->alignment = own > request->alignment ? own : request->alignment;
     if (outcome == VERDICT_MUST_MOVE) {
         outcome = module_begin_move(heap, ptr, request->alignment, request->size, move);
-        move->bytes = move->bytes < request->size ? move->bytes : request->size;
     }
     if (account_is_reason(outcome)) {
         (void)module_owner_of(heap, ptr, request->name);
@@ -372,7 +371,7 @@ static void* realign_several(struct dmheap_ctx* asked, void* ptr, size_t alignme
         dmheap_port_unlock();
     } while (account_is_reason(outcome) && request_begin_retry(&request));
     if (move.to != NULL) {
-        return edge_copy(serial, ptr, &move, request.verdict);
+        return edge_copy(serial, ptr, &move, size, request.verdict); /* it may be smaller now */
     }
     if (request.verdict != VERDICT_OK) {
         report_pointer(request.verdict, "realloc", ptr);

@@ -581,6 +581,23 @@ static void the_place_that_a_block_moves_from_is_filled(void** state)
     }
 }
 
+/* Even if the new place is the smaller one. */
+static void the_place_that_a_shrinking_block_moves_from_is_filled(void** state)
+{
+    (void)state;
+    heap_open(16 * KIB, 8);
+    unsigned char* ptr = dmheap_malloc(1000, "app");
+    const size_t usable = dmheap_ctx_usable_size(NULL, ptr);
+    (void)dmheap_malloc(10, NULL);
+    fill(ptr, usable, 1);
+    unsigned char* moved = dmheap_ctx_aligned_realloc(NULL, ptr, 256, 100, NULL);
+    assert_ptr_not_equal(moved, ptr);
+    assert_true(is_filled(moved, 100, 1));
+    assert_true(is_poisoned_but_for_tags(ptr, usable));
+    expect_silence();
+    (void)heap_verify();
+}
+
 /* What another thread does while a block is being filled. */
 struct meanwhile {
     void (*act)(struct meanwhile*);
@@ -723,6 +740,7 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_POISON, freed_memory_is_filled),
         heap_case_if(DMHEAP_POISON, what_a_module_had_is_filled),
         heap_case_if(DMHEAP_POISON, the_place_that_a_block_moves_from_is_filled),
+        heap_case_if(DMHEAP_POISON, the_place_that_a_shrinking_block_moves_from_is_filled),
         heap_case_if(DMHEAP_POISON, a_block_that_is_being_filled_is_nobodys_to_use),
         heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_is_being_filled),
         heap_case_if(DMHEAP_POISON, a_heap_that_goes_while_a_block_is_being_filled_is_reported),
