@@ -98,8 +98,8 @@ account_reserve(struct dmheap_ctx* ctx, struct dmheap_holding* holding, dmheap_w
 
 /*
  * Of `largest` payload bytes that a request could find, those that it gets without claiming
- * reserves. Its header, and a rest too small for a block that goes along, are less than
- * BLOCK_MIN_BYTES and a granule, and have to be covered, too.
+ * reserves. What has to be covered, too, is its header, and a rest too small for a block that goes
+ * along; and no block is smaller than BLOCK_MIN_BYTES, however little is asked for.
  */
 static inline uintptr_t account_bound(struct dmheap_ctx* ctx, uintptr_t largest)
 {
@@ -107,9 +107,9 @@ static inline uintptr_t account_bound(struct dmheap_ctx* ctx, uintptr_t largest)
     if (unmet == 0 || !account_is_covered(ctx)) {
         return unmet == 0 ? largest : 0;
     }
-    const uintptr_t spare = BLOCK_MIN_BYTES + BLOCK_OVERHEAD_BYTES;
     const uintptr_t room = (uintptr_t)((account_free(ctx) - unmet) & ctx->size_mask);
-    const uintptr_t bound = room > spare ? room - spare : 0;
+    const uintptr_t bound =
+        room >= 2 * BLOCK_MIN_BYTES ? room - BLOCK_MIN_BYTES - BLOCK_OVERHEAD_BYTES : 0;
     return bound < largest ? bound : largest;
 }
 

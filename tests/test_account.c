@@ -1544,6 +1544,28 @@ static void largest_alloc_in_pieces_is_no_larger_than_the_largest(void** state)
     }
 }
 
+/* However little is asked for: it is a block, and what is left of its piece goes along. */
+static void largest_alloc_is_a_block_with_its_rest(void** state)
+{
+    (void)state;
+    static const size_t alignments[] = {4, 8, 16};
+    for (unsigned i = 0; i < COUNT_OF(alignments); i++) {
+        heap_open(2 * KIB, alignments[i]);
+        const size_t granule = (size_t)ctx_granule(test_heap.ctx);
+        assert_true(dmheap_register_module("sensor"));
+        void* piece = dmheap_malloc(2 * BLOCK_MIN_BYTES - granule - OVERHEAD, NULL);
+        (void)heap_fill("sensor");
+        dmheap_free(piece, false);
+        const size_t held = figures_of("sensor").bytes;
+        for (size_t reserve = 0; dmheap_ctx_set_reserve(NULL, "sensor", held + reserve);
+             reserve++) {
+            test_port_forget_lines();
+            expect_largest();
+        }
+        close_heaps();
+    }
+}
+
 static void largest_alloc_is_all_of_the_piece_where_enough_is_free(void** state)
 {
     (void)state;
@@ -1871,6 +1893,7 @@ int main(void)
         account_case(a_heap_nearly_full_is_not_called_fragmented),
         account_case(largest_alloc_is_served_beside_reserves),
         account_case(largest_alloc_in_pieces_is_no_larger_than_the_largest),
+        account_case(largest_alloc_is_a_block_with_its_rest),
         account_case(largest_alloc_is_all_of_the_piece_where_enough_is_free),
         account_case(the_latest_dead_are_kept),
         account_case(the_dead_take_a_block_of_the_heaps_own),
