@@ -315,7 +315,8 @@ struct dmheap_block_info {
     enum dmheap_block_kind kind;
     const void* ptr;         /* what malloc gave; of free memory, what it would give about here */
     size_t size;             /* bytes that it takes up, its header included */
-    size_t usable;           /* bytes of it from `ptr` on that are a client's, or would be */
+    size_t usable;           /* bytes of it from `ptr` on that are a client's, or would be; 0 of
+                                free memory that is too small for a block */
     const char* module_name; /* a live block's owner, as by dmheap_ctx_owner_of; valid here */
     struct dmheap_module module; /* the handle of that; all zero where the name is empty */
     uint32_t sequence; /* of what is not free: its number, see dmheap_ctx_mark; 0 without those */

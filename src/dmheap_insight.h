@@ -24,6 +24,7 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     const dmheap_word owner = block_owner(found->block);
     const bool is_aligned = found->is_live && (found->block->header & BLOCK_ALIGNED) != 0;
     const uintptr_t lost = BLOCK_OVERHEAD_BYTES + is_aligned;
+    const uintptr_t least = found->is_live ? lost : BLOCK_MIN_BYTES; /* less serves nobody */
     const struct dmheap_module no_module = {0, 0};
     const struct record* record =
         found->is_live && owner >= OWNER_MODULES ? record_of(heap, owner) : NULL;
@@ -33,7 +34,7 @@ static void look_at(const struct dmheap_ctx* heap, const struct walk_block* foun
     sight->info.module = sight->name[0] != '\0' ? handle_of(record) : no_module;
     sight->info.ptr = block_payload(found->block);
     sight->info.size = (size_t)found->size;
-    sight->info.usable = found->size > lost ? (size_t)(found->size - lost) : 0;
+    sight->info.usable = found->size >= least ? (size_t)(found->size - lost) : 0;
     sight->info.sequence = found->is_live ? heap_number(heap, found->block) : 0;
     sight->info.kind = !found->is_live       ? DMHEAP_BLOCK_FREE
                        : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN

@@ -260,7 +260,8 @@ static bool check_usable(const struct dmheap_block_info* info, void* context)
     if (info->kind == DMHEAP_BLOCK_LIVE) {
         assert_int_equal(info->usable, dmheap_ctx_usable_size(info->ctx, info->ptr));
     } else {
-        assert_int_equal(info->usable, info->size - BLOCK_OVERHEAD_BYTES);
+        const bool is_rest = info->kind == DMHEAP_BLOCK_FREE && info->size < BLOCK_MIN_BYTES;
+        assert_int_equal(info->usable, is_rest ? 0 : info->size - OVERHEAD);
     }
     return true;
 }
@@ -299,6 +300,25 @@ static void what_would_be_usable_of_free_memory_is_told(void** state)
     expect_silence();
     assert_null(dmheap_malloc(0, NULL));
     expect_error();
+}
+
+/* The untouched end may be smaller than any block. */
+static void what_is_too_small_for_a_block_has_nothing_usable(void** state)
+{
+    (void)state;
+    for (uintptr_t alignment = DMHEAP_GRANULE_MIN; alignment <= 16; alignment *= 2) {
+        for (uintptr_t rest = 0; rest < 3 * BLOCK_MIN_BYTES; rest += alignment) {
+            heap_open(KIB, (size_t)alignment);
+            const uintptr_t all = (uintptr_t)(test_heap.ctx->end - test_heap.ctx->first);
+            assert_non_null(dmheap_malloc((size_t)(all - rest) - OVERHEAD, NULL));
+            unsigned kinds[3] = {0, 0, 0};
+            assert_true(dmheap_ctx_walk(NULL, check_usable, kinds));
+            assert_int_equal(kinds[DMHEAP_BLOCK_FREE], rest != 0);
+            assert_int_equal(dmheap_malloc(0, NULL) != NULL, rest >= BLOCK_MIN_BYTES);
+            test_port_forget_lines();
+            arenas_release();
+        }
+    }
 }
 
 /* Longer than a step looks at. */
@@ -580,6 +600,7 @@ int main(int argc, char** argv)
         heap_case(a_step_of_the_walk_is_short),
         heap_case(what_is_usable_of_a_live_block_is_told),
         heap_case(what_would_be_usable_of_free_memory_is_told),
+        heap_case(what_is_too_small_for_a_block_has_nothing_usable),
         heap_case(a_long_piece_of_free_memory_is_visited),
         heap_case(a_damaged_name_or_map_leads_nowhere),
         heap_case(what_was_visited_is_not_visited_again_as_free_memory),
