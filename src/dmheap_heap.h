@@ -193,6 +193,14 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
            (heap_is_size(ctx, block) && trailer_is_sealed(ctx, block, heap_size(ctx, block)));
 }
 
+/* Have two live blocks no memory in common, by their sizes? */
+static inline bool heap_is_apart(const struct dmheap_ctx* ctx, const struct dmheap_block* one,
+                                 const struct dmheap_block* other)
+{
+    const uintptr_t distance = (uintptr_t)other - (uintptr_t)one;
+    return distance >= heap_size(ctx, one) && 0 - distance >= heap_size(ctx, other);
+}
+
 /* A block that moves stays the same allocation: its new place gets its number. */
 static inline void heap_keep_number(const struct dmheap_ctx* ctx, const struct dmheap_block* from,
                                     const struct dmheap_block* to)
@@ -785,7 +793,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx,
     struct dmheap_block* next = block_at(block, *size);
     uintptr_t room = *size;
     if (is_live) {
-        if (DMHEAP_UNLIKELY(block_is_free(next))) {
+        if (DMHEAP_UNLIKELY(block_is_free(next) || (next->header & BLOCK_PREV_FREE) != 0)) {
             return VERDICT_DAMAGED;
         }
         if (need > room) {

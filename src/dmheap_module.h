@@ -363,7 +363,8 @@ static inline enum dmheap_verdict module_realign(struct dmheap_ctx* ctx, const v
 
 /*
  * Allocate a block's next place, on its owner's account. VERDICT_NO_MEMORY, or one of its kind: it
- * is not to be had, and nothing has changed.
+ * is not to be had, and nothing has changed. VERDICT_DAMAGED: it would be in the block itself, whose
+ * size was written over and leads past what lies behind it.
  */
 static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
                                                            size_t alignment, size_t size,
@@ -372,8 +373,12 @@ static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ct
     struct dmheap_block* block = block_of(ptr);
     struct record* record = DMHEAP_ACCOUNTING ? module_of(ctx, block_owner(block)) : NULL;
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-    move->to = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
-    move->to = module_charge(ctx, record, move->to, &verdict);
+    struct dmheap_block* to = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
+    if (DMHEAP_UNLIKELY(to != NULL && !heap_is_apart(ctx, block, to))) {
+        (void)record_free(ctx, block_payload(to));
+        return VERDICT_DAMAGED;
+    }
+    move->to = module_charge(ctx, record, to, &verdict);
     if (move->to == NULL) {
         return module_refuse(ctx, record_holding(ctx, record), size, verdict);
     }

@@ -1324,6 +1324,39 @@ static void a_size_that_cannot_be_right_is_not_told(void** state)
     verify(ctx);
 }
 
+/*
+ * The size of a long block, written over, leads past free memory behind it to a live block; that is
+ * more than the live map tells of it. That memory would serve as its next place.
+ */
+static void a_block_is_not_moved_into_its_own_memory(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(64 * KIB);
+    unsigned char* ptr = dmheap_ctx_malloc(ctx, 4 * KIB, NULL);
+    void* hole = dmheap_ctx_malloc(ctx, 16 * KIB, NULL);
+    void* behind[2];
+    const dmheap_word right = block_of(ptr)->header;
+    fill(ptr, 4 * KIB, 1);
+    behind[0] = dmheap_ctx_malloc(ctx, 100, NULL);
+    behind[1] = dmheap_ctx_malloc(ctx, 100, NULL);
+    dmheap_ctx_free(ctx, hole, true);
+    for (unsigned i = 0; i < 2; i++) {
+        const dmheap_word all = (dmheap_word)((uintptr_t)behind[i] - (uintptr_t)ptr);
+        const dmheap_word wrong = right - (dmheap_word)block_size(block_of(ptr)) + all;
+        for (size_t size = 1; size <= 12 * KIB; size *= 3) {
+            block_of(ptr)->header = wrong;
+            assert_null(dmheap_ctx_aligned_realloc(ctx, ptr, 64, size, NULL));
+            expect_error();
+            assert_true(block_of(ptr)->header == wrong);
+            block_of(ptr)->header = right;
+            assert_true(is_filled(ptr, 4 * KIB, 1));
+            verify(ctx);
+        }
+    }
+    dmheap_ctx_free(ctx, ptr, true);
+    expect_silence();
+}
+
 /* What happens to the heaps between two slices: the module is gone in all of them by then. */
 static struct {
     unsigned what;
@@ -1711,6 +1744,7 @@ int main(int argc, char** argv)
         ctx_case(a_module_is_renamed_in_all_heaps_or_in_none),
         ctx_case(damage_in_one_of_several_heaps_is_told),
         ctx_case(a_size_that_cannot_be_right_is_not_told),
+        ctx_case(a_block_is_not_moved_into_its_own_memory),
         ctx_case(an_unregistration_frees_what_the_module_had_and_nothing_else),
         ctx_case(a_handle_is_of_the_heap_that_has_its_module),
         ctx_case(a_failed_call_is_one_line_though_two_things_went_wrong),
