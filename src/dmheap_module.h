@@ -756,11 +756,21 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     return verdict;
 }
 
-/* Give a module another name; its blocks stay its own. */
-static inline enum dmheap_verdict module_rename(struct dmheap_ctx* ctx, const char* old_text,
-                                                const char* new_text)
+/* A module that is getting another name. */
+struct module_renaming {
+    struct record* record;
+    struct record* renamed; /* what is to take its place; NULL: it has that name already */
+    uint32_t hash;          /* of the new name */
+};
+
+/* See that a module can have another name; then nothing but its new record is there yet. */
+static inline enum dmheap_verdict module_begin_rename(struct dmheap_ctx* ctx, const char* old_text,
+                                                      const char* new_text,
+                                                      struct module_renaming* renaming)
 {
     struct record* record = record_is_nobody(old_text) ? NULL : record_find(ctx, old_text);
+    renaming->record = record;
+    renaming->renamed = NULL;
     if (record == NULL) {
         return VERDICT_NO_MODULE;
     }
@@ -777,14 +787,40 @@ static inline enum dmheap_verdict module_rename(struct dmheap_ctx* ctx, const ch
         return holder == record ? VERDICT_OK : VERDICT_NAME_TAKEN;
     }
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
-    struct record* renamed = record_make(ctx, &name, &verdict);
-    if (renamed == NULL) {
-        return module_note(ctx, NULL, 0, verdict);
+    renaming->renamed = record_make(ctx, &name, &verdict);
+    renaming->hash = name.hash;
+    return renaming->renamed != NULL ? VERDICT_OK : module_note(ctx, NULL, 0, verdict);
+}
+
+/* Give it that name; its blocks stay its own. */
+static inline void module_end_rename(struct dmheap_ctx* ctx, const struct module_renaming* renaming)
+{
+    if (renaming->renamed != NULL) {
+        record_unlink(ctx, renaming->record);
+        record_replace(ctx, renaming->record, renaming->renamed);
+        record_link(ctx, renaming->renamed, renaming->hash);
     }
-    record_unlink(ctx, record);
-    record_replace(ctx, record, renamed);
-    record_link(ctx, renamed, name.hash);
-    return VERDICT_OK;
+}
+
+/* Or leave it as it was. */
+static inline void module_cancel_rename(struct dmheap_ctx* ctx,
+                                        const struct module_renaming* renaming)
+{
+    if (renaming->renamed != NULL) {
+        (void)record_free(ctx, renaming->renamed);
+    }
+}
+
+/* Both in one heap. */
+static inline enum dmheap_verdict module_rename(struct dmheap_ctx* ctx, const char* old_text,
+                                                const char* new_text)
+{
+    struct module_renaming renaming;
+    const enum dmheap_verdict verdict = module_begin_rename(ctx, old_text, new_text, &renaming);
+    if (verdict == VERDICT_OK) {
+        module_end_rename(ctx, &renaming);
+    }
+    return verdict;
 }
 
 #endif

@@ -599,53 +599,53 @@ static bool retag_several(struct dmheap_ctx* asked, void* ptr, const char* modul
     return outcome == VERDICT_OK;
 }
 
-/* Rename a module in one heap of several: the name must not be another one's in any of them. */
-static enum dmheap_verdict rename_in(struct dmheap_ctx* heap, const char* old_name,
-                                     const char* new_name)
+/* Begin it in one heap of several: the name must not be another one's in any of them. */
+static enum dmheap_verdict begin_rename(struct dmheap_ctx* heap, const char* old_name,
+                                        const char* new_name, struct module_renaming* renaming)
 {
-    const enum dmheap_verdict verdict = module_rename(heap, old_name, new_name);
+    const enum dmheap_verdict verdict = module_begin_rename(heap, old_name, new_name, renaming);
     const bool is_taken = verdict == VERDICT_NO_MODULE && !record_is_nobody(new_name) &&
                           record_find(heap, new_name) != NULL;
     return is_taken ? VERDICT_NAME_TAKEN : verdict;
 }
 
-/*
- * Undo the renaming of a module in the heaps before `end`, whose peaks were those; what it needs was
- * freed just now.
- */
-static void rename_back(struct dmheap_ctx* asked, const struct dmheap_ctx* end,
-                        const char* old_name, const char* new_name, const dmheap_word* peak)
+/* End what was begun in the heaps up to `last`: all of it is done, or none. */
+static void end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, bool is_done,
+                       const struct module_renaming* renaming)
 {
-    for (struct dmheap_ctx* heap = registry_find(asked); heap != end;
-         heap = registry_next(asked, heap)) {
-        (void)module_rename(heap, new_name, old_name);
-        module_restore_peak(heap, *peak);
-        peak++;
-    }
+    struct dmheap_ctx* heap;
+    struct dmheap_ctx* next = registry_find(asked);
+    do {
+        heap = next;
+        if (is_done) {
+            module_end_rename(heap, renaming);
+        } else {
+            module_cancel_rename(heap, renaming);
+        }
+        next = registry_next(asked, heap);
+        renaming++;
+    } while (heap != last);
 }
 
 /* Rename it in all heaps that have it, or in none. */
 static enum dmheap_verdict rename_in_all(struct dmheap_ctx* asked, const char* old_name,
                                          const char* new_name, struct request* request)
 {
+    struct module_renaming renaming[DMHEAP_DEFAULTS_MAX];
     struct dmheap_ctx* heap;
     struct dmheap_ctx* next = find_heap(asked);
-    dmheap_word peak[DMHEAP_DEFAULTS_MAX];
     unsigned heaps = 0;
     enum dmheap_verdict outcome = VERDICT_NO_MODULE;
     do {
         heap = next;
         DMHEAP_ASSERT(heaps < DMHEAP_DEFAULTS_MAX);
-        peak[heaps++] = module_peak(heap);
-        const enum dmheap_verdict here = rename_in(heap, old_name, new_name);
+        const enum dmheap_verdict here = begin_rename(heap, old_name, new_name, &renaming[heaps++]);
         const bool is_elsewhere = here == VERDICT_NO_MODULE;
         outcome = is_elsewhere ? outcome : here;
         request_settle(request, heap, is_elsewhere ? VERDICT_OK : here);
         next = outcome == VERDICT_OK || is_elsewhere ? registry_next(asked, heap) : NULL;
     } while (next != NULL);
-    if (outcome != VERDICT_OK && outcome != VERDICT_NO_MODULE) {
-        rename_back(asked, heap, old_name, new_name, peak);
-    }
+    end_rename(asked, heap, outcome == VERDICT_OK, renaming);
     if (request->verdict == VERDICT_OK) {
         request->verdict = settle(heap, outcome);
     }

@@ -1324,6 +1324,40 @@ static void a_size_that_cannot_be_right_is_not_told(void** state)
     verify(ctx);
 }
 
+/* Where the record of a module is. */
+static const struct record* record_in(struct dmheap_ctx* ctx, const char* name)
+{
+    const struct record* record = record_find(ctx, name);
+    assert_non_null(record);
+    return record;
+}
+
+/* A new record would take the first hole, and the old one leave a larger one than it had. */
+static void a_renaming_that_is_refused_elsewhere_leaves_each_record_in_its_place(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* heap[] = {make_default(4 * KIB), make_default(4 * KIB)};
+    struct dmheap_stats before;
+    struct dmheap_stats after;
+    void* front = dmheap_malloc(200, NULL);
+    assert_true(dmheap_ctx_register_module(heap[0], "app"));
+    const struct record* record = record_in(heap[0], "app");
+    void* hole = dmheap_malloc((size_t)heap_usable(heap[0], block_of(record)), NULL);
+    (void)dmheap_malloc(10, NULL);
+    dmheap_free(hole, true);
+    dmheap_free(front, true);
+    assert_true(dmheap_ctx_register_module(heap[1], "web"));
+    test_port_forget_lines();
+    assert_true(dmheap_ctx_get_stats(heap[0], &before));
+    assert_false(dmheap_ctx_rename_module(NULL, "app", "web"));
+    expect_error();
+    assert_ptr_equal(record_in(heap[0], "app"), record);
+    assert_true(dmheap_ctx_get_stats(heap[0], &after));
+    assert_memory_equal(&before, &after, sizeof(before));
+    verify(heap[0]);
+    verify(heap[1]);
+}
+
 /*
  * The size of a long block, written over, leads past free memory behind it to a live block; that is
  * more than the live map tells of it. That memory would serve as its next place.
@@ -1742,6 +1776,7 @@ int main(int argc, char** argv)
         ctx_case(retag_hands_a_block_over),
         ctx_case(aligned_realloc_aligns),
         ctx_case(a_module_is_renamed_in_all_heaps_or_in_none),
+        ctx_case(a_renaming_that_is_refused_elsewhere_leaves_each_record_in_its_place),
         ctx_case(damage_in_one_of_several_heaps_is_told),
         ctx_case(a_size_that_cannot_be_right_is_not_told),
         ctx_case(a_block_is_not_moved_into_its_own_memory),
