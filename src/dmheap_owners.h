@@ -50,21 +50,27 @@ static uint32_t owner_of(const struct dmheap_block_info* block)
     return block->module.id != 0 ? block->module.id : OWNER_NOBODY;
 }
 
-/* Was a request for nobody refused? */
-static bool owner_nobody_failed(dmheap_word serial)
+/* Has nobody an account to tell of: was anything asked for or kept for nobody? */
+static bool owner_nobody_counts(dmheap_word serial)
 {
+    bool counts = false;
     dmheap_port_lock();
     struct dmheap_ctx* heap = registry_of_serial(serial);
-    const bool has_failures = heap != NULL && record_holding(heap, NULL)->failures != 0;
+    if (heap != NULL) {
+        const struct dmheap_holding* holding = record_holding(heap, NULL);
+        counts =
+            (holding->peak | holding->allocations | holding->failures | holding->reserve) != 0 ||
+            holding->limit != ACCOUNT_NO_LIMIT;
+    }
     dmheap_port_unlock();
-    return has_failures;
+    return counts;
 }
 
 /* Modules are told of even if they have nothing. */
 static bool owner_is_shown(dmheap_word serial, const struct owner* owner)
 {
     return owner->id >= OWNER_MODULES || owner->blocks != 0 ||
-           (DMHEAP_ACCOUNTING && owner->id == OWNER_NOBODY && owner_nobody_failed(serial));
+           (DMHEAP_ACCOUNTING && owner->id == OWNER_NOBODY && owner_nobody_counts(serial));
 }
 
 static void owners_add(struct owners* owners, uint32_t id)

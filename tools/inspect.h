@@ -150,7 +150,7 @@ bool inspect_has_account(const struct inspection* inspection, unsigned owner);
 /* The reason of an account's last failure, in a word; empty: nothing was refused. */
 const char* inspect_reason(const struct inspect_account* account);
 
-/* Owners that have blocks or a record, most bytes first: how many, up to INSPECT_OWNERS. */
+/* Owners that have blocks, a record or an account, most bytes first: how many. */
 unsigned inspect_sort_owners(const struct inspection* inspection, unsigned sorted[INSPECT_OWNERS]);
 
 void show_text(FILE* out, const struct inspections* all, const char* module_name);

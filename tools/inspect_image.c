@@ -407,12 +407,27 @@ const char* inspect_reason(const struct inspect_account* account)
     return account->failures != 0 ? reasons[account->last_reason] : "";
 }
 
+/* Was anything asked for or kept for that owner? */
+static bool counts(const struct inspect_account* account)
+{
+    return (account->peak | account->allocations | account->failures | account->reserve) != 0 ||
+           account->limit != INSPECT_ANY;
+}
+
+/* Modules are shown even if they have nothing, and nobody with an account that tells something. */
+static bool is_shown(const struct inspection* inspection, unsigned id)
+{
+    const struct inspect_owner* owner = &inspection->owners[id];
+    return owner->blocks != 0 || owner->is_module ||
+           (inspect_has_account(inspection, id) && counts(&owner->account));
+}
+
 unsigned inspect_sort_owners(const struct inspection* inspection, unsigned sorted[INSPECT_OWNERS])
 {
     const struct inspect_owner* owners = inspection->owners;
     unsigned count = 0;
     for (unsigned id = 0; id < INSPECT_OWNERS; id++) {
-        if (owners[id].blocks != 0 || owners[id].is_module || owners[id].account.failures != 0) {
+        if (is_shown(inspection, id)) {
             unsigned place = count++;
             for (; place != 0 && owners[sorted[place - 1]].bytes < owners[id].bytes; place--) {
                 sorted[place] = sorted[place - 1];

@@ -58,6 +58,7 @@ if heap["accounts"]:
     assert modules["driver"]["account"]["limit"] == 1000
     assert modules["conf <&\"> \\\t\u00e9"]["account"]["limit"] is None
     assert modules["network"]["account"]["reserve"] == 900
+    assert modules["(nobody)"]["blocks"] == 0 < modules["(nobody)"]["account"]["peak"]
     dead, = seen["account"]["dead"]
     assert dead["name"] == "former" and dead["account"]["failures"] == 1
     assert dead["account"]["last_reason"] == "limit"
@@ -134,16 +135,18 @@ for cell in "64 4" "64 8" "32 4" "32 8"; do
     expect_xml "$name-overrun" html
     # shellcheck disable=SC2086
     dump "$name-all" "sound owner canary" "-m$1" "-DDMHEAP_HEADER_BYTES=$2" -Os $all || continue
-    expect_facts "$name-all-sound" "$2 little 64 17 3 18 True accounts sequence canaries" 0
-    expect_facts "$name-all-owner" "$2 little 64 17 3 19 False accounts sequence canaries" 1
-    expect_facts "$name-all-canary" "$2 little 64 17 3 18 False accounts sequence canaries" 1
+    expect_facts "$name-all-sound" "$2 little 64 17 3 19 True accounts sequence canaries" 0
+    expect_facts "$name-all-owner" "$2 little 64 17 3 20 False accounts sequence canaries" 1
+    expect_facts "$name-all-canary" "$2 little 64 17 3 19 False accounts sequence canaries" 1
     expect_report "$name-all"
     expect_xml "$name-all-sound" html
 done
 for cell in "ACCOUNTING accounts" "SEQUENCE sequence" "CANARY canaries"; do
     image=${cell#* }
     dump "$image" sound -m64 "-DDMHEAP_${cell% *}=1" -O0 || continue
-    expect_facts "$image-sound" "4 little 64 17 2 18 True $image" 0
+    modules=18
+    [ "$image" != accounts ] || modules=19 # and nobody, who had a block
+    expect_facts "$image-sound" "4 little 64 17 2 $modules True $image" 0
 done
 dump target "sound overrun owner" -m32 -Os
 for image in target m32-h4-all; do
@@ -151,7 +154,7 @@ for image in target m32-h4-all; do
     python3 tests/inspect/swap.py "$work/$image-sound.bin" "$work/out" >"$work/big-$image.bin"
 done
 expect_facts big-target "4 big 64 17 2 18 True" 0
-expect_facts big-m32-h4-all "4 big 64 17 3 18 True accounts sequence canaries" 0
+expect_facts big-m32-h4-all "4 big 64 17 3 19 True accounts sequence canaries" 0
 
 # ---- text -------------------------------------------------------------------------
 
