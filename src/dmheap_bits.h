@@ -32,6 +32,16 @@ static inline unsigned bits_share(uintptr_t part, uintptr_t whole, unsigned step
     return part < whole ? (unsigned)((part * steps + whole / 2) / whole) : steps;
 }
 
+/* The same to be shown: all of it only if nothing is missing, and none only of nothing. */
+static inline unsigned bits_share_shown(uintptr_t part, uintptr_t whole, unsigned steps)
+{
+    const unsigned share = bits_share(part, whole, steps);
+    if (share == 0) {
+        return part != 0;
+    }
+    return share == steps && part < whole ? steps - 1 : share;
+}
+
 /* Multiplicative hashing, by D. Knuth: the upper bits are the ones to take. */
 static inline uint32_t bits_scatter(uint32_t value)
 {

@@ -81,7 +81,7 @@ static void line_add_address(struct line* line, uintptr_t address)
 /* `part` of `whole`, which is not 0, in percent and tenths. */
 static void line_add_share(struct line* line, uintptr_t part, uintptr_t whole)
 {
-    const unsigned share = bits_share(part, whole, 1000);
+    const unsigned share = bits_share_shown(part, whole, 1000);
     line_add_number(line, share / 10, 3);
     line_add(line, '.');
     line_add_number(line, share % 10, 0);

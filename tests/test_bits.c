@@ -202,6 +202,13 @@ static void a_share_is_rounded_and_never_above_all(void** state)
     assert_int_equal(bits_share(4, 3, 1000), 1000);
     assert_int_equal(bits_share(UINTPTR_MAX / 4, UINTPTR_MAX, 1000), 250);
     assert_int_equal(bits_share(UINTPTR_MAX, UINTPTR_MAX, 1000), 1000);
+    assert_int_equal(bits_share(1, 5000, 1000), 0);
+    assert_int_equal(bits_share_shown(1, 5000, 1000), 1);
+    assert_int_equal(bits_share_shown(0, 5000, 1000), 0);
+    assert_int_equal(bits_share_shown(4999, 5000, 1000), 999);
+    assert_int_equal(bits_share_shown(5000, 5000, 1000), 1000);
+    assert_int_equal(bits_share_shown(1, UINTPTR_MAX, 1000), 1);
+    assert_int_equal(bits_share_shown(UINTPTR_MAX - 1, UINTPTR_MAX, 1000), 999);
 }
 
 int main(void)

@@ -222,7 +222,9 @@ __attribute__((format(printf, 1, 2))) static void want(const char* format, ...)
 
 static void want_share(size_t part)
 {
-    const uint64_t share = ((uint64_t)part * 1000 + model.size / 2) / model.size;
+    uint64_t share = ((uint64_t)part * 1000 + model.size / 2) / model.size;
+    share += share == 0 && part != 0;
+    share -= share == 1000 && part != model.size;
     want("%3u.%u %%", (unsigned)(share / 10), (unsigned)(share % 10));
 }
 
@@ -756,6 +758,30 @@ static void empty_and_full_heaps_can_be_shown(void** state)
 }
 
 /* A sign of its map stands for more than some blocks have. */
+/* A single block in it, or a single hole, is as little as a report has to show. */
+static void nothing_is_rounded_away(void** state)
+{
+    (void)state;
+    heap_open(128 * KIB, 8);
+    void* block = dmheap_malloc(16, NULL);
+    expect_report(DMHEAP_REPORT_ALL);
+    assert_non_null(strstr(printed, " bytes    0.1 %  1 blocks"));
+    assert_non_null(strstr(printed, " bytes   99.9 %  1 pieces"));
+    dmheap_free(block, false);
+    block = dmheap_malloc(16, NULL);
+    while (dmheap_malloc(120, NULL) != NULL || dmheap_malloc(0, NULL) != NULL) {
+        test_port_forget_lines();
+    }
+    dmheap_free(block, false);
+    test_port_forget_lines();
+    expect_report(DMHEAP_REPORT_ALL);
+    assert_non_null(strstr(printed, "   99.9 %  "));
+    const char* line = strstr(printed, "\n  free ");
+    assert_non_null(line);
+    const char* none = strstr(line, " 0.0 %");
+    assert_true(none == NULL || none > strchr(line + 1, '\n')); /* what is scattered, below */
+}
+
 static void a_large_heap_has_a_map_of_sixteen_lines(void** state)
 {
     (void)state;
@@ -1283,6 +1309,7 @@ int main(int argc, char** argv)
         heap_case(any_byte_of_a_name_can_be_shown),
         heap_case(a_splitter_of_any_name_can_be_shown),
         heap_case(empty_and_full_heaps_can_be_shown),
+        heap_case(nothing_is_rounded_away),
         heap_case(a_large_heap_has_a_map_of_sixteen_lines),
         heap_case(heaps_are_shown_in_their_order),
         heap_case(json_is_what_the_layers_say),

@@ -131,7 +131,10 @@ bool inspect_image(const unsigned char* bytes, size_t size, size_t* from, uint64
                    struct inspection* inspection);
 void inspect_release(struct inspection* inspection);
 
-/* A share of the heap, in tenths of a percent. */
+/*
+ * A share of the heap, in tenths of a percent: all of it only if nothing is missing, and none only of
+ * nothing.
+ */
 unsigned inspect_share(const struct inspection* inspection, uint64_t part);
 
 /* What is free but elsewhere than in the largest piece. */

@@ -371,7 +371,12 @@ void inspect_release(struct inspection* inspection)
 
 unsigned inspect_share(const struct inspection* inspection, uint64_t part)
 {
-    return bits_share((uintptr_t)part, (uintptr_t)inspection->size, 1000);
+    const uint64_t whole = inspection->size; /* of 52 bits at most */
+    const uint64_t share = (part * 1000 + whole / 2) / whole;
+    if (share == 0) {
+        return part != 0;
+    }
+    return share == 1000 && part < whole ? 999 : (unsigned)share;
 }
 
 uint64_t inspect_scattered(const struct inspection* inspection)

@@ -84,7 +84,7 @@ static void print_help(void)
     for (unsigned i = 0; i < OPTIONS; i++) {
         Dmod_Printf("  %s\n", options[i].help);
     }
-    Dmod_Printf("Signs of the bar: # used, . free in pieces, and the largest piece.\n"
+    Dmod_Printf("Signs of the bar: # used, . free in pieces, blank the largest piece.\n"
                 "Exit status: 0 shown, 1 no heap, 2 wrong arguments.\n");
 }
 
@@ -97,14 +97,24 @@ static bool print_line(const char* line, void* context)
     return true;
 }
 
-/* How many of `steps` that part is, rounded; there are 100 at most. */
+/*
+ * How many of `steps` that part is, rounded, but all of them only if nothing is missing, and none only
+ * of nothing; there are 100 at most.
+ */
 static unsigned share_of(size_t part, size_t whole, unsigned steps)
 {
+    if (part == 0 || part >= whole) {
+        return part == 0 ? 0 : steps;
+    }
     while (whole > SIZE_MAX / 200) {
         whole >>= 1;
         part >>= 1;
     }
-    return (unsigned)((part * steps + whole / 2) / whole);
+    const unsigned share = (unsigned)((part * steps + whole / 2) / whole);
+    if (share == 0) {
+        return 1;
+    }
+    return share < steps ? share : steps - 1;
 }
 
 static void print_bar(const struct dmheap_stats* stats)

@@ -53,6 +53,7 @@ done <<END
 --stats
 -m -f dma
 --stats --modules main
+full --stats
 -j main
 END
 [ -z "$UPDATE" ] || cp "$work/all" "$expected"

@@ -4,6 +4,7 @@
  *
  *     scene ARGUMENTS ...        runs memory with these
  *     scene none ARGUMENTS ...   the same without a heap
+ *     scene full ARGUMENTS ...   the same with one that has 16 bytes left
  */
 #include "dmheap.h"
 #include "dmheap_ctx.h"
@@ -35,10 +36,26 @@ static bool make_scene(void)
            dmheap_ctx_set_name(dmheap_ctx_get_default(0), "main");
 }
 
+/* All of main but the smallest block is one block. */
+static bool make_full(void)
+{
+    struct dmheap_stats stats;
+    void* last = NULL;
+    if (!dmheap_init(memory, sizeof memory, 8)) {
+        return false;
+    }
+    last = dmheap_malloc(12, NULL);
+    return dmheap_ctx_get_stats(NULL, &stats) && dmheap_malloc(stats.largest_alloc, NULL) != NULL &&
+           (dmheap_free(last, true), true);
+}
+
 int main(int argc, char* argv[])
 {
     if (argc > 1 && strcmp(argv[1], "none") == 0) {
         return memory_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "full") == 0) {
+        return make_full() ? memory_main(argc - 1, argv + 1) : 99;
     }
     return make_scene() ? memory_main(argc, argv) : 99;
 }
