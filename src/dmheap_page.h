@@ -112,15 +112,17 @@ static bool page_count_sizes(const struct page* page, struct page_sizes* sizes)
 /* ---- accounts ----------------------------------------------------------------------- */
 
 #if DMHEAP_ACCOUNTING
-/* Why the last request failed, in a word; empty if none did. The record may be damaged. */
+/* Why a request failed, in a word. */
+static const char* const page_reasons[DMHEAP_REASONS] = {"memory", "pieces", "limit", "reserve"};
+
+/* Why the last one failed; empty if none did. The record may be damaged. */
 static const char* page_reason(const struct dmheap_account* account)
 {
-    static const char* const reasons[DMHEAP_REASONS] = {"memory", "pieces", "limit", "reserve"};
     const unsigned reason = (unsigned)account->last_reason;
     if (account->failures == 0) {
         return "";
     }
-    return reason < DMHEAP_REASONS ? reasons[reason] : "?";
+    return reason < DMHEAP_REASONS ? page_reasons[reason] : "?";
 }
 
 /* The account of an owner of the heap. False: it has none, or is gone by now. */

@@ -11,14 +11,15 @@
 
 #include "dmheap_page.h"
 
-#define TEXT_COLUMNS         80
-#define TEXT_WIDE_COLUMNS    100 /* of the table of accounts ... */
-#define TEXT_ACCOUNT_COLUMNS 79  /* ... and those in front of a name */
-#define TEXT_LINE_BYTES      192 /* the first line has the most: six numbers, an address and a name */
-#define TEXT_BAR             40
-#define TEXT_MAP_COLUMNS     64
-#define TEXT_MAP_SIGNS       (TEXT_MAP_COLUMNS * 16)
-#define TEXT_MAP_LEAST       16 /* bytes of the heap that a sign stands for */
+#define TEXT_COLUMNS        80
+#define TEXT_WIDE_COLUMNS   100 /* of the table of accounts ... */
+#define TEXT_REASON_COLUMNS 8   /* of it, for why a request failed */
+#define TEXT_NAME_COLUMNS   16  /* for a name at least, however wide what is in front of it */
+#define TEXT_LINE_BYTES     192 /* the first line has the most: six numbers, an address and a name */
+#define TEXT_BAR            40
+#define TEXT_MAP_COLUMNS    64
+#define TEXT_MAP_SIGNS      (TEXT_MAP_COLUMNS * 16)
+#define TEXT_MAP_LEAST      16 /* bytes of the heap that a sign stands for */
 
 /* A number with its words. */
 static void text_add(struct page* page, const char* before, size_t number, const char* after)
@@ -32,6 +33,14 @@ static bool text_print(struct page* page, const char* text)
 {
     line_add_text(&page->line, text);
     return page_print(page);
+}
+
+/* A name up to that column. */
+static void text_add_name(struct page* page, const char* name, size_t column)
+{
+    const size_t length = page->line.length;
+    const bool is_wide = length + TEXT_NAME_COLUMNS > column;
+    line_add_name(&page->line, name, is_wide ? TEXT_NAME_COLUMNS : column - length);
 }
 
 static bool text_heading(struct page* page, const char* heading)
@@ -81,7 +90,7 @@ static bool text_used(struct page* page, const struct dmheap_stats* stats)
 {
     text_add_bytes(page, "used", stats->used);
     text_add(page, "  ", stats->live_blocks, " blocks");
-    text_add(page, ", ", stats->own, " bytes the heap's own");
+    text_add(page, ", ", stats->own, " the heap's own");
     return page_print(page);
 }
 
@@ -103,7 +112,7 @@ static bool text_hole(struct page* page, const struct dmheap_stats* stats)
     line_add_text(&page->line, "  without ");
     line_add_address(&page->line, (uintptr_t)stats->splitter);
     line_add_text(&page->line, " of ");
-    line_add_name(&page->line, owner, TEXT_COLUMNS - page->line.length);
+    text_add_name(page, owner, TEXT_COLUMNS);
     return page_print(page);
 }
 
@@ -134,7 +143,7 @@ static DMHEAP_OWN_FRAME bool text_print_name(struct page* page, uint32_t id)
     char name[DMHEAP_NAME_BYTES];
     (void)owner_show_name(page->serial, id, name);
     line_add_text(&page->line, "  ");
-    line_add_name(&page->line, name, TEXT_COLUMNS - page->line.length);
+    text_add_name(page, name, TEXT_COLUMNS);
     return page_print(page);
 }
 
@@ -215,9 +224,11 @@ static bool text_account_of(struct page* page, const struct dmheap_account* acco
     line_add_number(line, account->failures, 8);
     text_add_quota(page, account->largest_failure);
     line_add_text(line, "  ");
+    const size_t behind = line->length + TEXT_REASON_COLUMNS;
     line_add_text(line, page_reason(account));
-    line_pad(line, TEXT_ACCOUNT_COLUMNS);
-    line_add_name(line, name, TEXT_WIDE_COLUMNS - TEXT_ACCOUNT_COLUMNS);
+    line_pad(line, behind);
+    line_add_text(line, "  ");
+    text_add_name(page, name, TEXT_WIDE_COLUMNS);
     return page_print(page);
 }
 
@@ -235,8 +246,6 @@ static DMHEAP_OWN_FRAME bool text_account(struct page* page, const struct owner*
 /* What of the free memory is spoken for, and what the heap refused. */
 static bool text_totals(struct page* page)
 {
-    static const char* const reasons[DMHEAP_REASONS] = {" for want of memory", " in pieces",
-                                                        " for limits", " for reserves"};
     struct dmheap_heap_account account;
     if (!page_goes_on(page) || !dmheap_ctx_get_heap_account(page->ctx, &account)) {
         return false;
@@ -251,11 +260,11 @@ static bool text_totals(struct page* page)
     if (!text_print(page, " bytes")) {
         return false;
     }
-    line_add_text(&page->line, "  refused    ");
-    line_add_number(&page->line, account.failures[0], 10);
-    line_add_text(&page->line, reasons[0]);
-    for (unsigned i = 1; i < DMHEAP_REASONS; i++) {
-        text_add(page, ", ", account.failures[i], reasons[i]);
+    line_add_text(&page->line, "  refused for");
+    for (unsigned i = 0; i < DMHEAP_REASONS; i++) {
+        line_add_text(&page->line, i == 0 ? "  " : ", ");
+        line_add_text(&page->line, page_reasons[i]);
+        text_add(page, " ", account.failures[i], "");
     }
     return page_print(page);
 }

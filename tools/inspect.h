@@ -150,6 +150,9 @@ char inspect_sign(char byte);
 /* Is an account of that owner kept? */
 bool inspect_has_account(const struct inspection* inspection, unsigned owner);
 
+/* Why something is refused, in a word. */
+extern const char* const inspect_reasons[INSPECT_REASONS];
+
 /* The reason of an account's last failure, in a word; empty: nothing was refused. */
 const char* inspect_reason(const struct inspect_account* account);
 

@@ -406,10 +406,11 @@ bool inspect_has_account(const struct inspection* inspection, unsigned owner)
            (owner == OWNER_NOBODY || inspection->owners[owner].is_module);
 }
 
+const char* const inspect_reasons[INSPECT_REASONS] = {"memory", "pieces", "limit", "reserve"};
+
 const char* inspect_reason(const struct inspect_account* account)
 {
-    static const char* const reasons[INSPECT_REASONS] = {"memory", "pieces", "limit", "reserve"};
-    return account->failures != 0 ? reasons[account->last_reason] : "";
+    return account->failures != 0 ? inspect_reasons[account->last_reason] : "";
 }
 
 /* Was anything asked for or kept for that owner? */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Showing as text, for a terminal: 100 columns at most. */
+/* Showing as text, for a terminal: 100 columns, unless a name needs more. */
 #include "inspect.h"
 
 #include <inttypes.h>
@@ -54,7 +54,7 @@ static void show_summary(FILE* out, const struct inspection* inspection)
     show_share(out, inspection, inspection->size);
     (void)fprintf(out, "\n  used      ");
     show_share(out, inspection, inspection->used);
-    (void)fprintf(out, "  %" PRIu64 " blocks, %" PRIu64 " bytes the heap's own\n  free      ",
+    (void)fprintf(out, "  %" PRIu64 " blocks, %" PRIu64 " the heap's own\n  free      ",
                   inspection->live_blocks, inspection->own);
     show_share(out, inspection, inspection->free);
     (void)fprintf(out, "  %" PRIu64 " pieces\n  largest   ", inspection->free_blocks);
@@ -125,14 +125,15 @@ static void show_accounts(FILE* out, const struct inspection* inspection, const 
 {
     static const char columns[] =
         "          peak      limit    reserve    allocs  refused      up to  last for  name\n";
-    const uint64_t* failures = inspection->failures;
     (void)fprintf(out, "\nAccounts\n");
     (void)fprintf(out, "  least free %10" PRIu64 " bytes\n  reserved   %10" PRIu64 " bytes\n",
                   inspection->min_free, inspection->reserved);
-    (void)fprintf(out,
-                  "  refused    %10" PRIu64 " for want of memory, %" PRIu64 " in pieces, %" PRIu64
-                  " for limits, %" PRIu64 " for reserves\n",
-                  failures[0], failures[1], failures[2], failures[3]);
+    (void)fprintf(out, "  refused for");
+    for (unsigned i = 0; i < INSPECT_REASONS; i++) {
+        (void)fprintf(out, "%s%s %" PRIu64, i == 0 ? "  " : ", ", inspect_reasons[i],
+                      inspection->failures[i]);
+    }
+    (void)fputc('\n', out);
     (void)fputs(columns, out);
     for (unsigned i = 0; i < count; i++) {
         const struct inspect_owner* owner = &inspection->owners[sorted[i]];
