@@ -52,7 +52,7 @@ struct inspect_account {
     uint64_t allocations;
     uint64_t failures;
     uint64_t largest_failure;
-    unsigned last_reason;
+    uint64_t last_reason; /* an index, unless it was written over */
 };
 
 /* A module that is gone. */
@@ -153,7 +153,7 @@ bool inspect_has_account(const struct inspection* inspection, unsigned owner);
 /* Why something is refused, in a word. */
 extern const char* const inspect_reasons[INSPECT_REASONS];
 
-/* The reason of an account's last failure, in a word; empty: nothing was refused. */
+/* The reason of an account's last failure, in a word, or `?'; empty: nothing was refused. */
 const char* inspect_reason(const struct inspect_account* account);
 
 /* Owners that have blocks, a record or an account, most bytes first: how many. */

@@ -107,7 +107,7 @@ static struct inspect_account read_account(const struct image* image, image_word
         image_holding(image, holding, IMAGE_ALLOCATIONS),
         image_holding(image, holding, IMAGE_FAILURES),
         read_bytes(image, holding, IMAGE_LARGEST_FAILURE),
-        (unsigned)(image_holding(image, holding, IMAGE_LAST_FAILURE) % INSPECT_REASONS),
+        image_holding(image, holding, IMAGE_LAST_FAILURE),
     };
     return account;
 }
@@ -410,7 +410,10 @@ const char* const inspect_reasons[INSPECT_REASONS] = {"memory", "pieces", "limit
 
 const char* inspect_reason(const struct inspect_account* account)
 {
-    return account->failures != 0 ? inspect_reasons[account->last_reason] : "";
+    if (account->failures == 0) {
+        return "";
+    }
+    return account->last_reason < INSPECT_REASONS ? inspect_reasons[account->last_reason] : "?";
 }
 
 /* Was anything asked for or kept for that owner? */

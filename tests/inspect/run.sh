@@ -171,6 +171,14 @@ expect_text target-overrun 1
 expect_text target-owner 1
 check_contains "a broken heap is told on standard error, too" 'no module is' "$(cat "$work/err")"
 expect_text m32-h4-all-sound 0
+python3 - "$work/m32-h4-all-sound.bin" >"$work/reason.bin" <<'END'
+import sys
+image = bytearray(open(sys.argv[1], "rb").read())
+image[image.rindex(b"former\0") - 4] = 6 # the last word in front of the name of one that is gone
+sys.stdout.buffer.write(image)
+END
+check_equal "a reason that is none: exit status" 1 "$(status "$work/reason.bin")"
+check_contains "it is not told as another one" ' 200  [?]         former$' "$(cat "$work/out")"
 check_equal "a canary is wrong: exit status" 1 "$(status "$work/m32-h4-all-canary.bin")"
 check_contains "whose block it is in" '^  in a block of  network,' "$(cat "$work/out")"
 check_equal "one module's blocks" 0 \
