@@ -18,7 +18,6 @@
 #define INSPECT_OWNERS     4096U /* as many as headers can tell */
 #define INSPECT_NAME_BYTES 80U   /* for a module's name, of any bytes, or words for none */
 #define INSPECT_BINS       64U   /* of the histogram, one a power of two */
-#define INSPECT_DEAD       64U   /* of modules that are gone, so many are shown */
 #define INSPECT_REASONS    4U    /* to refuse a request, in the order of enum dmheap_reason */
 
 #define INSPECT_ANY UINT64_MAX /* bytes without a limit, or more than can be told */
@@ -113,8 +112,8 @@ struct inspection {
     uint64_t min_free;
     uint64_t reserved;
     uint64_t failures[INSPECT_REASONS];
-    struct inspect_dead dead[INSPECT_DEAD]; /* the last that went is the first */
-    unsigned dead_count;
+    struct inspect_dead* dead; /* the last that went is the first */
+    size_t dead_count;
 };
 
 /* All heaps of an image, in their order. */

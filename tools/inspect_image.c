@@ -124,26 +124,43 @@ static void read_totals(const struct image* image, struct inspection* inspection
 
 /* ---- owners ----------------------------------------------------------------------- */
 
-/* The last of them first; as many as can be told, if the ring was written over. */
-static void read_dead(const struct image* image, struct inspection* inspection)
+/* How many modules that are gone a ring has, as far as they are in the image. */
+static image_word count_dead(const struct image* image, image_word ring)
+{
+    const image_word start = image_dead_entry(image, ring, 0);
+    const image_word there =
+        start < image->size ? (image->size - start) / IMAGE_DEAD_BYTES(image->format.word) : 0;
+    const image_word room = image_dead_room(image, ring);
+    const image_word count = image_read_word(image, ring);
+    const image_word most = room < there ? room : there;
+    return count < most ? count : most;
+}
+
+/* The last of them first; as many as can be told, if the ring was written over. False: no memory. */
+static bool read_dead(const struct image* image, struct inspection* inspection)
 {
     const unsigned word = image->format.word;
     const image_word ring = image_total(image, IMAGE_DEAD);
     if (!image_is_own(image, ring, IMAGE_DEAD_ENTRY(word) + IMAGE_DEAD_BYTES(word))) {
-        return;
+        return true;
     }
     const image_word room = image_dead_room(image, ring);
     const image_word next = image_read(image, ring + IMAGE_DEAD_NEXT(word), 4);
-    const image_word count = image_read_word(image, ring);
-    for (image_word i = 0; i < count && i < room && i < INSPECT_DEAD; i++) {
-        const image_word number = (next % room + room - 1 - i) % room;
+    const size_t count = (size_t)count_dead(image, ring);
+    inspection->dead = calloc(count + 1, sizeof(*inspection->dead));
+    if (inspection->dead == NULL) {
+        return false;
+    }
+    for (; inspection->dead_count < count; inspection->dead_count++) {
+        const image_word number = (next % room + room - 1 - inspection->dead_count) % room;
         const image_word entry = image_dead_entry(image, ring, number);
-        struct inspect_dead* dead = &inspection->dead[inspection->dead_count++];
+        struct inspect_dead* dead = &inspection->dead[inspection->dead_count];
         char text[DMHEAP_NAME_BYTES];
         (void)image_read_text(image, entry + IMAGE_DEAD_NAME(word), DMHEAP_NAME_BYTES, text);
         (void)snprintf(dead->name, INSPECT_NAME_BYTES, "%s", text);
         dead->account = read_account(image, entry);
     }
+    return true;
 }
 
 static void read_owners(const struct image* image, struct inspection* inspection)
@@ -169,7 +186,6 @@ static void read_owners(const struct image* image, struct inspection* inspection
     if (image->format.has_accounts) {
         owners[OWNER_NOBODY].account = read_account(image, image_holding_of(image, OWNER_NOBODY));
         read_totals(image, inspection);
-        read_dead(image, inspection);
     }
 }
 
@@ -354,7 +370,8 @@ bool inspect_image(const unsigned char* bytes, size_t size, size_t* from, uint64
     inspection->size = image->plan[IMAGE_END] - image->plan[IMAGE_FIRST];
     read_owners(image, inspection);
     read_check(&check, inspection);
-    if (!read_blocks(image, inspection)) {
+    if (!read_blocks(image, inspection) ||
+        (inspection->has_accounts && !read_dead(image, inspection))) {
         inspect_release(inspection);
     }
     return true;
@@ -363,7 +380,9 @@ bool inspect_image(const unsigned char* bytes, size_t size, size_t* from, uint64
 void inspect_release(struct inspection* inspection)
 {
     free(inspection->blocks);
+    free(inspection->dead);
     inspection->blocks = NULL;
+    inspection->dead = NULL;
     inspection->block_count = 0;
 }
 

@@ -87,7 +87,7 @@ static void show_totals(FILE* out, const struct inspection* inspection)
         (void)fprintf(out, "%s%" PRIu64, i == 0 ? "" : ", ", inspection->failures[i]);
     }
     (void)fprintf(out, "], \"dead\": [");
-    for (unsigned i = 0; i < inspection->dead_count; i++) {
+    for (size_t i = 0; i < inspection->dead_count; i++) {
         (void)fprintf(out, "%s\n    {\"name\": ", i == 0 ? "" : ",");
         show_string(out, inspection->dead[i].name);
         show_account(out, &inspection->dead[i].account);

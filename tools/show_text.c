@@ -141,7 +141,7 @@ static void show_accounts(FILE* out, const struct inspection* inspection, const 
             show_account(out, letter_of(i), &owner->account, owner->name);
         }
     }
-    for (unsigned i = 0; i < inspection->dead_count; i++) {
+    for (size_t i = 0; i < inspection->dead_count; i++) {
         if (i == 0) {
             (void)fprintf(out, "\nModules that are gone, the last one first\n%s", columns);
         }

@@ -7,6 +7,7 @@
  *     dump overrun   with a header that the client in front wrote over
  *     dump owner     with a block of a module that there is not
  *     dump canary    with a byte behind what a client may use written over
+ *     dump gone      a sound heap that keeps the accounts of 80 modules that are gone, and no more
  *     dump report    a sound heap; its report goes to standard error, as text and then as JSON
  */
 #include "dmheap.h"
@@ -40,6 +41,24 @@ static bool keep_accounts(void)
 #endif
 }
 
+/* More than are kept. The heap is a larger one. */
+static bool dump_gone(void)
+{
+#if DMHEAP_ACCOUNTING
+    static uint64_t room[4096];
+    bool is_done = dmheap_init(room, sizeof(room), 8) && dmheap_ctx_keep_dead(NULL, 80);
+    for (int i = 0; is_done && i < 90; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof(name), "gone#%d", i);
+        is_done = dmheap_register_module(name);
+        dmheap_unregister_module(name);
+    }
+    return is_done && fwrite(room, sizeof(room), 1, stdout) == 1;
+#else
+    return false;
+#endif
+}
+
 static bool print_line(const char* line, void* context)
 {
     return fprintf(context, "%s\n", line) > 0;
@@ -49,6 +68,9 @@ int main(int argc, char** argv)
 {
     const char* what = argc > 1 ? argv[1] : "sound";
     char name[24];
+    if (strcmp(what, "gone") == 0) {
+        return dump_gone() ? 0 : 1;
+    }
     memset(memory.bytes, 0x5A, FRONT);
     /* Their records come first, so that an overrun of the one hits the other. */
     if (!dmheap_init(memory.bytes + FRONT, SIZE, 8) || !dmheap_register_module(CONFIG) ||

@@ -148,6 +148,10 @@ for cell in "ACCOUNTING accounts" "SEQUENCE sequence" "CANARY canaries"; do
     [ "$image" != accounts ] || modules=19 # and nobody, who had a block
     expect_facts "$image-sound" "4 little 64 17 2 $modules True $image" 0
 done
+dump gone gone -m64 -DDMHEAP_ACCOUNTING=1
+check_equal "many modules that are gone: exit status" 0 "$(status "$work/gone-gone.bin")"
+check_equal "all are told, the last one first" "$(seq -f 'gone#%g' 89 -1 10)" \
+    "$(sed -n 's/.* \(gone#[0-9]*\)$/\1/p' "$work/out")"
 dump target "sound overrun owner" -m32 -Os
 for image in target m32-h4-all; do
     "$tool" --json "$work/$image-sound.bin" >"$work/out"
