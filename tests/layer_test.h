@@ -18,6 +18,12 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/* A case about what not every setting has: elsewhere it is left out of the list. */
+#define layer_case_if(condition, function)                               \
+    {                                                                    \
+        .name = #function, .test_func = (condition) ? (function) : NULL, \
+    }
+
 static inline uint32_t layer_random(void)
 {
     static uint64_t state = 1;

@@ -1842,6 +1842,71 @@ static void each_takes_the_lock_once(void** state)
     expect_holds(1, dmheap_malloc(2000, "sensor")); /* refused */
 }
 
+/* The free memory that there is may be less than reserves claim: where an owner was written over. */
+static void nothing_is_to_be_had_beside_reserves_that_nothing_covers(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    assert_true(dmheap_ctx_set_reserve(NULL, "app", 1000));
+    struct dmheap_ctx* ctx = test_heap.ctx;
+    const dmheap_word unmet = ctx_totals(ctx)->unmet;
+    test_port_forget_lines();
+    assert_true(account_bound(ctx, 2000) > 0);
+    ctx_totals(ctx)->unmet = account_free(ctx) + 1;
+    assert_int_equal(account_bound(ctx, 2000), 0);
+    ctx_totals(ctx)->unmet = unmet;
+    (void)heap_verify();
+}
+
+static void a_ring_whose_size_was_written_over_has_no_dead(void** state)
+{
+    (void)state;
+    char name[DMHEAP_NAME_BYTES];
+    struct dmheap_account account;
+    heap_open(8 * KIB, 8);
+    assert_true(dmheap_ctx_keep_dead(NULL, 3));
+    live_and_die("a", 10);
+    struct dmheap_block* block = block_of(dead_ring(test_heap.ctx));
+    const dmheap_word header = block->header;
+    block->header |= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+    assert_int_equal(dead_room(test_heap.ctx, dead_ring(test_heap.ctx)), 0);
+    assert_false(dmheap_ctx_get_dead(NULL, 0, name, &account));
+    block->header = header;
+    assert_true(dmheap_ctx_get_dead(NULL, 0, name, &account));
+    (void)heap_verify();
+}
+
+static void* ballast;
+
+static bool free_ballast(const struct dmheap_failure* failure, void* context)
+{
+    (void)context;
+    assert_int_equal(failure->size, 0);
+    assert_string_equal(failure->module_name, "web");
+    dmheap_free(ballast, false);
+    return true;
+}
+
+/* A module that is made known for its limit or reserve is a request for memory like others. */
+static void a_quota_that_a_failure_hook_helps_is_set(void** state)
+{
+    (void)state;
+    for (unsigned is_reserve = 0; is_reserve < 2; is_reserve++) {
+        heap_open(4 * KIB, 8);
+        ballast = dmheap_malloc(1000, NULL);
+        assert_non_null(ballast);
+        (void)heap_fill(NULL);
+        assert_true(dmheap_ctx_set_failure_hook(NULL, free_ballast, NULL));
+        assert_true(is_reserve != 0 ? dmheap_ctx_set_reserve(NULL, "web", 300)
+                                    : dmheap_ctx_set_limit(NULL, "web", 300));
+        expect_silence();
+        const struct dmheap_account account = figures_of("web");
+        assert_int_equal(is_reserve != 0 ? account.reserve : account.limit, 300);
+        (void)heap_verify();
+        close_heaps();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -1903,6 +1968,9 @@ int main(void)
         account_case(damage_on_the_way_is_told_at_once),
         account_case(a_size_that_cannot_be_right_is_on_no_account),
         account_case(an_owner_written_over_wraps_no_figure),
+        account_case(nothing_is_to_be_had_beside_reserves_that_nothing_covers),
+        account_case(a_ring_whose_size_was_written_over_has_no_dead),
+        account_case(a_quota_that_a_failure_hook_helps_is_set),
         account_case(each_takes_the_lock_once),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

@@ -1322,6 +1322,46 @@ static void of_several_heaps_in_a_copy_the_first_is_proven(void** state)
     assert_true(dmheap_ctx_deinit(second));
 }
 
+/* A heap with that granule begins at a multiple of it: elsewhere none is found. */
+static void an_image_that_would_not_be_aligned_is_none(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 16);
+    struct dmheap_finding finding;
+    const uintptr_t address = (uintptr_t)test_heap.buffer;
+    assert_true(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, address, &finding));
+    assert_false(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, address + 8, &finding));
+    assert_int_equal(finding.fault, DMHEAP_FAULT_NO_HEAP);
+}
+
+/* Of this build: an image of another one may have it, where addresses are as wide as words. */
+static void a_granule_below_an_address_is_told(void** state)
+{
+    (void)state;
+    struct image_census census;
+    heap_open(4 * KIB, 8);
+    test_heap.ctx->granule_shift = 1;
+    assert_int_equal(heap_fault(test_heap.ctx, &census), DMHEAP_FAULT_CONTEXT);
+    test_heap.ctx->granule_shift = 2;
+    assert_int_equal(heap_fault(test_heap.ctx, &census), DMHEAP_FAULT_CONTEXT);
+}
+
+/* Hints are forgotten before a name goes, for what is found by one is a module. */
+static void a_hint_at_a_module_that_is_gone_is_told(void** state)
+{
+    (void)state;
+    struct image_census census;
+    heap_open(4 * KIB, 8);
+    assert_non_null(dmheap_malloc(10, "app"));
+    struct record* record = record_find(test_heap.ctx, "app");
+    record_close(test_heap.ctx, record);
+    (void)heap_verify();
+    struct dmheap_hint* hint = &test_heap.ctx->hint[1];
+    hint->module = (dmheap_word)ctx_offset(test_heap.ctx, record);
+    hint->id = record->id;
+    assert_int_equal(heap_fault(test_heap.ctx, &census), DMHEAP_FAULT_HINT);
+}
+
 static void what_is_no_image_of_a_heap_is_refused(void** state)
 {
     (void)state;
@@ -1366,6 +1406,9 @@ int main(int argc, char** argv)
         heap_case(a_copy_is_proven_wherever_it_lies_with_the_addresses_of_the_target),
         heap_case(alignments_are_proven_among_each_other_where_the_address_is_unknown),
         heap_case(of_several_heaps_in_a_copy_the_first_is_proven),
+        heap_case(an_image_that_would_not_be_aligned_is_none),
+        heap_case(a_granule_below_an_address_is_told),
+        heap_case(a_hint_at_a_module_that_is_gone_is_told),
         heap_case(what_is_no_image_of_a_heap_is_refused),
     };
     seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);

@@ -1732,6 +1732,73 @@ static void random_calls_for_several_heaps(void** state)
     }
 }
 
+/* A heap's serial is one of two things by which it is known again: what has another is no heap. */
+static void a_heap_whose_serial_was_written_over_is_known_no_more(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* sound = make_default(4 * KIB);
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    assert_true(dmheap_ctx_set_name(ctx, "fast"));
+    ctx->serial ^= 2;
+    assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
+    expect_error();
+    assert_false(dmheap_ctx_is_initialized(ctx));
+    (void)make(4 * KIB); /* which looks at all heaps, and forgets that one */
+    assert_null(dmheap_ctx_find("fast"));
+    ctx->serial ^= 2;
+    assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
+    expect_error();
+    verify(sound);
+}
+
+/* After two inits there is that heap only, until a function for several is called. */
+static void without_other_heaps_any_context_is_refused(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    heap_open(4 * KIB, 8);
+    assert_null(dmheap_ctx_malloc((struct dmheap_ctx*)(test_heap.buffer + KIB), 10, NULL));
+    expect_error();
+    assert_non_null(dmheap_ctx_malloc(test_heap.ctx, 10, NULL));
+    (void)heap_verify();
+}
+
+static void a_module_damaged_in_the_first_heap_is_freed_in_the_second(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* damaged = make_default(4 * KIB);
+    struct dmheap_ctx* other = make_default(4 * KIB);
+    struct dmheap_block* block = block_of(dmheap_ctx_malloc(damaged, 100, "app"));
+    assert_non_null(dmheap_ctx_malloc(other, 100, "app"));
+    (void)dmheap_ctx_malloc(damaged, 10, NULL);
+    block->header += (dmheap_word)ctx_granule(damaged); /* into the block behind */
+    dmheap_unregister_module("app");
+    assert_int_equal(test_port_lines_of(TEST_ERROR), 1);
+    assert_int_equal(test_port_lines_of(TEST_INFO), 1);
+    test_port_forget_lines();
+    assert_true(is_empty(other));
+}
+
+static void spoil_seal(void* context)
+{
+    struct dmheap_ctx* ctx = context;
+    ctx->seal ^= 8;
+    test_port_on_unlock(NULL, NULL);
+}
+
+/* Whatever is done without the lock: what the heap has by then is proven again. */
+static void a_heap_written_over_during_the_copy_ends_the_realloc(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make_default(4 * KIB);
+    void* block = dmheap_malloc(100, NULL);
+    assert_non_null(dmheap_malloc(10, NULL));
+    test_port_on_unlock(spoil_seal, ctx);
+    assert_null(dmheap_realloc(block, 500, NULL));
+    expect_error();
+    ctx->seal ^= 8;
+}
+
 int main(int argc, char** argv)
 {
     seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
@@ -1784,6 +1851,10 @@ int main(int argc, char** argv)
         ctx_case(a_handle_is_of_the_heap_that_has_its_module),
         ctx_case(a_failed_call_is_one_line_though_two_things_went_wrong),
         ctx_case(the_lock_is_taken_once),
+        ctx_case(without_other_heaps_any_context_is_refused),
+        ctx_case(a_heap_whose_serial_was_written_over_is_known_no_more),
+        ctx_case(a_module_damaged_in_the_first_heap_is_freed_in_the_second),
+        ctx_case_if(DMHEAP_GUARD, a_heap_written_over_during_the_copy_ends_the_realloc),
         ctx_case_if(DMHEAP_GUARD, a_heap_whose_own_data_was_written_over_serves_no_more),
         ctx_case_if(DMHEAP_GUARD, a_heap_written_over_is_told_by_the_check_and_made_anew),
         ctx_case_if(DMHEAP_GUARD, where_one_of_several_heaps_was_written_over_the_others_serve),

@@ -636,6 +636,42 @@ static void an_abandoned_class_takes_new_blocks(void** state)
     free(ctx);
 }
 
+/* ---- what tells of classes, written over -------------------------------------------------------- */
+
+static void a_row_that_there_is_not_leads_nowhere(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make();
+    ctx->rows = (uint32_t)1 << DMHEAP_INDEX_ROWS;
+    assert_int_equal(index_find_above(ctx, 2), INDEX_NONE);
+    ctx->rows = (uint32_t)1 << 3; /* one without a class */
+    assert_int_equal(index_find_above(ctx, 2), INDEX_NONE);
+    free(ctx);
+}
+
+/* In a heap with so few bins that its first block stands where that one would be. */
+static void a_class_that_the_heap_has_not_leads_nowhere(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make();
+    const dmheap_word mark = 0x5A5A5A58;
+    ctx->live = (dmheap_word)(LAYER_BINS - (LAYER_CLASSES - BIG_CLASS) * sizeof(dmheap_word));
+    index_mark(ctx, BIG_CLASS - 1);
+    index_mark(ctx, BIG_CLASS);
+    ctx->bin[BIG_CLASS] = mark;
+    assert_int_equal(index_first(ctx, BIG_CLASS - 1), 0);
+    assert_int_equal(index_first(ctx, BIG_CLASS), INDEX_NONE);
+    assert_int_equal(index_first(ctx, UINT16_MAX), INDEX_NONE);
+    index_abandon(ctx, BIG_CLASS);
+    assert_int_equal(ctx->bin[BIG_CLASS], mark);
+    assert_false(is_marked(ctx, BIG_CLASS));
+    assert_true(is_marked(ctx, BIG_CLASS - 1));
+    index_abandon(ctx, LAYER_CLASSES);
+    index_abandon(ctx, UINT16_MAX);
+    assert_true(is_marked(ctx, BIG_CLASS - 1));
+    free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -666,6 +702,8 @@ int main(void)
         cmocka_unit_test(a_link_is_followed_at_a_word_boundary),
         cmocka_unit_test(abandoning_forgets_one_class_and_no_other),
         cmocka_unit_test(an_abandoned_class_takes_new_blocks),
+        layer_case_if(DMHEAP_GUARD, a_row_that_there_is_not_leads_nowhere),
+        layer_case_if(DMHEAP_GUARD, a_class_that_the_heap_has_not_leads_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

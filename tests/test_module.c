@@ -654,6 +654,66 @@ static void a_move_whose_owner_went_meanwhile_frees_both_places(void** state)
     (void)heap_verify();
 }
 
+/* What an overrun of the block in front makes of a header: a size that leads nowhere. */
+static void overrun(struct dmheap_block* block)
+{
+    block->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+}
+
+static void a_new_place_that_was_written_over_stays_though_its_owner_went(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const unsigned char* ptr = make_stuck("app");
+    struct module_move move;
+    assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
+    forget("app");
+    overrun(move.to);
+    assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_GONE);
+    assert_false(live_is(test_heap.ctx, ptr));
+    assert_true(live_is(test_heap.ctx, block_payload(move.to)));
+    assert_int_equal(block_owner(move.to), OWNER_HEAP);
+    assert_int_equal(modules(), 0);
+    overrun(move.to);
+    assert_int_equal(heap_free(test_heap.ctx, block_payload(move.to)), VERDICT_OK);
+}
+
+static void a_block_written_over_while_it_is_filled_stays_its_owners(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const unsigned char* ptr = make_stuck("app");
+    const dmheap_word owner = owner_of(ptr);
+    struct module_move move;
+    assert_int_equal(module_begin_fill(test_heap.ctx, ptr, &move), VERDICT_OK);
+    assert_int_equal(owner_of(ptr), OWNER_HEAP);
+    overrun(move.from);
+    assert_int_equal(module_finish_fill(test_heap.ctx, &move), VERDICT_DAMAGED);
+    assert_int_equal(owner_of(ptr), owner);
+    assert_true(live_is(test_heap.ctx, ptr));
+    overrun(move.from);
+    (void)heap_verify();
+    assert_int_equal(module_begin_fill(test_heap.ctx, ptr, &move), VERDICT_OK);
+    assert_int_equal(module_finish_fill(test_heap.ctx, &move), VERDICT_OK);
+    assert_false(live_is(test_heap.ctx, ptr));
+    (void)heap_verify();
+}
+
+static void what_is_no_module_has_no_blocks_and_gets_none(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    (void)make_for(10, "app");
+    const struct record* record = record_find(test_heap.ctx, "app");
+    const dmheap_word id = record->id;
+    assert_int_equal(module_count(test_heap.ctx, id), 1);
+    assert_int_equal(module_count(test_heap.ctx, id + 1), 0);
+    assert_null(module_alloc_handled(test_heap.ctx, 10, (uint32_t)id, record->serial + 2));
+    assert_null(module_alloc_handled(test_heap.ctx, 10, (uint32_t)id + 1, record->serial));
+    assert_int_equal(module_count(test_heap.ctx, id), 1);
+    (void)heap_verify();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -689,6 +749,9 @@ int main(void)
         heap_case(a_move_keeps_the_alignment),
         heap_case(a_move_without_a_place_to_go_changes_nothing),
         heap_case(a_move_whose_owner_went_meanwhile_frees_both_places),
+        heap_case(a_new_place_that_was_written_over_stays_though_its_owner_went),
+        heap_case(a_block_written_over_while_it_is_filled_stays_its_owners),
+        heap_case(what_is_no_module_has_no_blocks_and_gets_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

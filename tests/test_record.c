@@ -690,6 +690,40 @@ static void the_check_notices_every_damage(void** state)
     assert_int_equal(missed, 0);
 }
 
+static void there_is_no_group_behind_the_last(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    (void)create("app");
+    assert_non_null(record_group(test_heap.ctx, 0));
+    assert_null(record_group(test_heap.ctx, RECORD_GROUPS));
+    assert_null(record_group(test_heap.ctx, record_group_of(RECORD_ID_END)));
+}
+
+/* What a hint leads to is proven: that it is the record of an id that there may be. */
+static void a_hint_that_was_written_over_is_not_followed(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const char* name = long_name(10, 'x');
+    struct record* record = create(name);
+    const struct record* other = create("other");
+    assert_ptr_equal(record_find(test_heap.ctx, name), record);
+    assert_ptr_equal(record_find_hinted(test_heap.ctx, name), record);
+    struct dmheap_hint* hint = record_hint(test_heap.ctx, name);
+    const struct dmheap_hint sound = *hint;
+    const uint32_t wrong[] = {0, OWNER_NOBODY, other->id, RECORD_ID_END, UINT32_MAX};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        hint->id = wrong[i];
+        assert_null(record_find_hinted(test_heap.ctx, name));
+        *hint = sound;
+    }
+    hint->module = (dmheap_word)ctx_offset(test_heap.ctx, other);
+    assert_null(record_find_hinted(test_heap.ctx, name));
+    assert_ptr_equal(record_find(test_heap.ctx, name), record);
+    (void)heap_verify();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +751,8 @@ int main(void)
         heap_case(a_first_module_is_made_as_a_whole_or_not_at_all),
         heap_case(a_module_of_a_new_group_is_made_as_a_whole_or_not_at_all),
         heap_case(one_more_module_is_made_as_a_whole_or_not_at_all),
+        heap_case(there_is_no_group_behind_the_last),
+        heap_case_if(RECORD_HINTS && DMHEAP_GUARD, a_hint_that_was_written_over_is_not_followed),
         heap_case(the_check_notices_every_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1133,18 +1133,78 @@ static void without_a_printer_lines_go_to_the_log(void** state)
     test_port_forget_lines();
 }
 
-static void a_printer_ends_the_report_at_any_line(void** state)
+/* Two heaps by default, with all that there may be to tell of. */
+static void scene_of_two_heaps(void)
 {
-    static const unsigned forms[] = {DMHEAP_REPORT_ALL, DMHEAP_REPORT_ALL | DMHEAP_REPORT_JSON};
-    (void)state;
-    heap_open(8 * KIB, 8);
+    heap_open(12 * KIB, 8);
+    assert_true(dmheap_ctx_add_default(dmheap_ctx_init(arena_make(2 * KIB, 0), 2 * KIB, 8)));
+#if DMHEAP_ACCOUNTING
+    assert_true(dmheap_ctx_keep_dead(NULL, 3));
+#endif
+    for (unsigned i = 0; i < 4; i++) {
+        assert_non_null(dmheap_malloc(20, long_name(5, (char)('a' + i))));
+        dmheap_unregister_module(long_name(5, (char)('a' + i)));
+    }
     for (unsigned i = 0; i < 40; i++) {
         assert_non_null(dmheap_malloc(20, numbered_name(i)));
     }
+    test_port_forget_lines();
+}
+
+static const unsigned forms[] = {DMHEAP_REPORT_ALL, DMHEAP_REPORT_ALL | DMHEAP_REPORT_JSON};
+
+/* Where a hole is larger than any free piece, it has a line of its own. */
+static void a_printer_may_end_the_report_at_the_line_of_the_hole(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    void* block[3];
+    for (size_t i = 0; i < COUNT_OF(block); i++) {
+        block[i] = dmheap_malloc(400, "app");
+    }
+    (void)heap_fill(NULL);
+    dmheap_free(block[0], false);
+    dmheap_free(block[2], false);
+    assert_true(report(NULL, DMHEAP_REPORT_STATS));
+    assert_non_null(strstr(printed, "hole"));
+    for (last_line = 1; strstr(printed, "hole") == NULL || last_line == 1; last_line++) {
+        assert_false(report(NULL, DMHEAP_REPORT_STATS));
+        assert_int_equal(lines, last_line);
+    }
+    last_line = 0;
+}
+
+/* What cannot be read is filled up with lines of their own, in the middle and at the end. */
+static void a_printer_may_end_the_report_where_the_heap_cannot_be_read(void** state)
+{
+    (void)state;
+    heap_open(64 * KIB, 8);
+    void* first = dmheap_malloc(20000, NULL);
+    assert_non_null(dmheap_malloc(10, NULL));
+    void* last = dmheap_malloc(heap_largest(test_heap.ctx), NULL);
+    assert_non_null(last);
+    dmheap_free(first, false);
+    block_of(first)->header -= (dmheap_word)DMHEAP_GRANULE_MIN;
+    block_of(last)->header -= 20000 / 16 * 16;
+    assert_true(report(NULL, DMHEAP_REPORT_ALL));
+    assert_non_null(strstr(printed, "????????"));
+    const unsigned all = lines;
+    for (last_line = 1; last_line <= all; last_line++) {
+        assert_false(report(NULL, DMHEAP_REPORT_ALL));
+        assert_int_equal(lines, last_line);
+    }
+    last_line = 0;
+    test_port_forget_lines();
+}
+
+static void a_printer_ends_the_report_at_any_line(void** state)
+{
+    (void)state;
+    scene_of_two_heaps();
     for (size_t i = 0; i < COUNT_OF(forms); i++) {
         assert_true(report(NULL, forms[i]));
         const unsigned all = lines;
-        for (last_line = 1; last_line < all; last_line++) {
+        for (last_line = 1; last_line <= all; last_line++) {
             assert_false(report(NULL, forms[i]));
             assert_int_equal(lines, last_line);
         }
@@ -1171,10 +1231,40 @@ static bool print_and_kill(const char* line, void* context)
     return true;
 }
 
+static void kill_at_hold(void* context)
+{
+    struct killer* killer = context;
+    if (!killer->is_done) {
+        (void)print_and_kill("", killer);
+    }
+}
+
+/* It goes whenever the lock is released: each figure may be the last that was to be had. */
+static void a_heap_that_goes_between_two_lines_ends_the_report(void** state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        bool goes_on = true;
+        for (unsigned hold = 0; goes_on; hold++) {
+            scene_of_two_heaps();
+            const unsigned which = hold % 2; /* the first of them, or the second */
+            struct killer killer = {dmheap_ctx_get_default(which), hold / 2, false};
+            test_heap.buffer = arenas[which].buffer;
+            test_heap.size = arenas[which].size;
+            printed[0] = '\0';
+            test_port_on_unlock(kill_at_hold, &killer);
+            (void)dmheap_ctx_report(NULL, forms[i], print_line, NULL);
+            test_port_on_unlock(NULL, NULL);
+            goes_on = killer.is_done;
+            test_port_forget_lines();
+            arenas_release();
+        }
+    }
+}
+
 /* The heap goes at any line, and its memory is used otherwise. */
 static void a_heap_that_goes_ends_the_report(void** state)
 {
-    static const unsigned forms[] = {DMHEAP_REPORT_ALL, DMHEAP_REPORT_ALL | DMHEAP_REPORT_JSON};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(forms); i++) {
         bool goes_on = true;
@@ -1362,7 +1452,10 @@ int main(int argc, char** argv)
 #endif
         heap_case(without_a_printer_lines_go_to_the_log),
         heap_case(a_printer_ends_the_report_at_any_line),
+        heap_case(a_printer_may_end_the_report_at_the_line_of_the_hole),
+        heap_case(a_printer_may_end_the_report_where_the_heap_cannot_be_read),
         heap_case(a_heap_that_goes_ends_the_report),
+        heap_case(a_heap_that_goes_between_two_lines_ends_the_report),
         heap_case(a_printer_may_do_with_the_heap_what_it_likes),
         heap_case(a_hold_of_the_lock_is_as_short_as_a_walks),
         heap_case(the_cost_is_as_the_manual_says),

@@ -424,6 +424,56 @@ static void figures_that_could_not_be_finished_are_zero(void** state)
     assert_int_equal(stats.bytes + stats.blocks, 0);
 }
 
+static void* shrinking;
+
+static void shrink_after(void* context)
+{
+    unsigned* left = context;
+    if (*left != 0 && --*left == 0) {
+        assert_ptr_equal(dmheap_realloc(shrinking, 10, NULL), shrinking);
+    }
+}
+
+/* A block that was visited shrinks: what is behind it now is visited as well. */
+static void no_hole_is_larger_than_the_heap(void** state)
+{
+    (void)state;
+    for (unsigned hold = 1; hold < 5; hold++) {
+        struct dmheap_stats stats;
+        heap_open(4 * KIB, 8);
+        shrinking = dmheap_malloc(heap_largest(test_heap.ctx) - 400, NULL);
+        assert_non_null(shrinking);
+        assert_non_null(dmheap_malloc(10, NULL));
+        unsigned left = hold;
+        test_port_on_unlock(shrink_after, &left);
+        assert_true(dmheap_ctx_get_stats(NULL, &stats));
+        test_port_on_unlock(NULL, NULL);
+        assert_true(stats.largest_hole <= stats.size);
+        arenas_release();
+    }
+}
+
+static void figures_of_a_heap_that_went_meanwhile_are_zero(void** state)
+{
+    (void)state;
+    const struct dmheap_stats none = {0};
+    for (unsigned hold = 1; hold < 5; hold++) {
+        struct dmheap_stats stats;
+        heap_open(4 * KIB, 8);
+        for (unsigned i = 0; i < 8; i++) {
+            assert_non_null(dmheap_malloc(10, "app"));
+        }
+        memset(&stats, 0x5A, sizeof(stats));
+        unsigned left = hold;
+        test_port_on_unlock(end_heap_after, &left);
+        assert_false(dmheap_ctx_get_stats(NULL, &stats));
+        test_port_on_unlock(NULL, NULL);
+        assert_memory_equal(&stats, &none, sizeof(stats));
+        test_port_forget_lines();
+        arenas_release();
+    }
+}
+
 /* ---- figures ---------------------------------------------------------------------------- */
 
 /* The largest piece that freeing one of a client's blocks would leave. */
@@ -606,6 +656,8 @@ int main(int argc, char** argv)
         heap_case(what_was_visited_is_not_visited_again_as_free_memory),
         heap_case(free_memory_with_broken_links_is_still_there),
         heap_case(figures_that_could_not_be_finished_are_zero),
+        heap_case(figures_of_a_heap_that_went_meanwhile_are_zero),
+        heap_case(no_hole_is_larger_than_the_heap),
         heap_case(the_figures_are_those_of_the_heap),
         heap_case(the_splitter_splits_the_largest_hole),
         heap_case(the_largest_allocation_is_served_and_no_larger_one),
