@@ -1757,7 +1757,7 @@ static void without_other_heaps_any_context_is_refused(void** state)
     (void)state;
     heap_open(4 * KIB, 8);
     heap_open(4 * KIB, 8);
-    assert_null(dmheap_ctx_malloc((struct dmheap_ctx*)(test_heap.buffer + KIB), 10, NULL));
+    assert_null(dmheap_ctx_malloc(heap_context(test_heap.buffer + KIB, 8), 10, NULL));
     expect_error();
     assert_non_null(dmheap_ctx_malloc(test_heap.ctx, 10, NULL));
     (void)heap_verify();
