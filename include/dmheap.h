@@ -16,7 +16,8 @@
  *   dmheap_init excepted: no other call may use its buffer, or the former heap, meanwhile.
  * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
  *   released. A call that finds free memory written over logs one as well, even if it succeeds;
- *   free blocks of that size are then lost until that heap is made anew. docs/DESIGN.md,
+ *   free blocks of that size are then lost until that heap is made anew. Only a realloc that finds
+ *   it right behind its block, and is served without losing any, says nothing. docs/DESIGN.md,
  *   "Overruns", tells which damage is beyond what a call sees.
  * - In a library that was built with DMHEAP_GUARD=1 a heap whose own data was written over is refused
  *   as if it were none, until it is made anew: dmheap_ctx_check tells what is wrong with it.

@@ -827,6 +827,29 @@ static void malloc_from_a_damaged_list_is_served_elsewhere(void** state)
     }
 }
 
+/* Where it suffices, nothing is given back to the damaged memory; else the block moves. */
+static void realloc_in_front_of_damaged_links_serves(void** state)
+{
+    (void)state;
+    static const size_t sizes[] = {10, 100, 150, 200, 1000};
+    for (unsigned i = 0; i < COUNT_OF(sizes); i++) {
+        heap_open(8 * KIB, 8);
+        unsigned char* ptr = dmheap_malloc(100, NULL);
+        void* hole = dmheap_malloc(200, NULL);
+        assert_non_null(dmheap_malloc(10, NULL));
+        dmheap_free(hole, true);
+        fill(ptr, 100, i);
+        block_of(hole)->prev = WORD;
+        const unsigned char* now = dmheap_realloc(ptr, sizes[i], NULL);
+        assert_true(test_port_lines_of(TEST_ERROR) <= (sizes[i] > 100)); /* or that is its place */
+        test_port_forget_lines();
+        assert_non_null(now);
+        assert_int_equal(now == ptr, sizes[i] <= 100);
+        assert_true(is_filled(now, sizes[i] < 100 ? sizes[i] : 100, i));
+        arenas_release();
+    }
+}
+
 static void an_alignment_byte_written_over_is_reported_by_realloc(void** state)
 {
     (void)state;
@@ -880,6 +903,7 @@ int main(void)
         heap_case(unregister_reports_damaged_blocks_and_leaves_them_alone),
         heap_case(unregister_finds_sound_blocks_behind_a_damaged_one),
         heap_case(malloc_from_a_damaged_list_is_served_elsewhere),
+        heap_case(realloc_in_front_of_damaged_links_serves),
         heap_case(an_alignment_byte_written_over_is_reported_by_realloc),
     };
     const struct CMUnitTest overrun[] = {
