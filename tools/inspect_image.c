@@ -180,7 +180,7 @@ static void read_owners(const struct image* image, struct inspection* inspection
                            owners[id].is_module ? "unregistered" : "unknown module", id);
         }
     }
-    (void)snprintf(owners[OWNER_FREE].name, INSPECT_NAME_BYTES, "(free)");
+    (void)snprintf(owners[OWNER_FREE].name, INSPECT_NAME_BYTES, "(no owner)"); /* of a live block */
     (void)snprintf(owners[OWNER_HEAP].name, INSPECT_NAME_BYTES, "(the heap's own)");
     (void)snprintf(owners[OWNER_NOBODY].name, INSPECT_NAME_BYTES, "(nobody)");
     if (image->format.has_accounts) {

@@ -10,7 +10,7 @@
 #define MARGIN     20U
 #define TOP        64U
 #define LABEL      160U /* room for an address of 64 bits */
-#define LEGEND     30U  /* owners in it; the others are in tooltips only */
+#define LINE       18U
 
 static void show_escaped(FILE* out, const char* text)
 {
@@ -91,19 +91,31 @@ static void show_block(FILE* out, const struct inspection* inspection,
     (void)fputs("</g>\n", out);
 }
 
+/* The measures of one heap's picture. */
+struct picture {
+    unsigned owners; /* in the legend */
+    uint64_t row_bytes;
+    unsigned rows;
+    unsigned legend; /* where it begins */
+    unsigned height;
+};
+
+/* The figures come first: a name may be long, and what the column has no room for is cut off. */
 static void show_legend(FILE* out, const struct inspection* inspection, const unsigned* sorted,
-                        unsigned count, unsigned top)
+                        const struct picture* picture)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < picture->owners; i++) {
         const struct inspect_owner* owner = &inspection->owners[sorted[i]];
         const unsigned left = LABEL + i % 2 * (WIDTH / 2);
-        const unsigned row = top + i / 2 * 18;
+        const unsigned row = picture->legend + i / 2 * LINE;
         (void)fprintf(out, "<rect x=\"%u\" y=\"%u\" width=\"12\" height=\"12\" fill=\"", left, row);
         show_colour(out, i, sorted[i] == 1 ? INSPECT_OWN : INSPECT_LIVE);
-        (void)fprintf(out, "\"/><text x=\"%u\" y=\"%u\">", left + 18, row + 11);
+        (void)fprintf(out,
+                      "\"/><svg x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\"><text y=\"11\">"
+                      "%" PRIu64 " bytes, %" PRIu64 " blocks: ",
+                      left + 18, row, WIDTH / 2 - 24, LINE, owner->bytes, owner->blocks);
         show_escaped(out, owner->name);
-        (void)fprintf(out, ": %" PRIu64 " bytes, %" PRIu64 " blocks</text>\n", owner->bytes,
-                      owner->blocks);
+        (void)fputs("</text></svg>\n", out);
     }
 }
 
@@ -125,24 +137,15 @@ static void show_head(FILE* out, const struct inspection* inspection)
     (void)fputs("</text>\n", out);
 }
 
-/* The measures of one heap's picture. */
-struct picture {
-    unsigned owners; /* in the legend */
-    uint64_t row_bytes;
-    unsigned rows;
-    unsigned legend; /* where it begins */
-    unsigned height;
-};
-
 static struct picture measure(const struct inspection* inspection, unsigned count)
 {
     const uint64_t least = (inspection->size + ROWS - 1) / ROWS;
     struct picture picture;
-    picture.owners = count < LEGEND ? count : LEGEND;
+    picture.owners = count;
     picture.row_bytes = (least + 63) / 64 * 64;
     picture.rows = (unsigned)((inspection->size + picture.row_bytes - 1) / picture.row_bytes);
     picture.legend = TOP + picture.rows * ROW_HEIGHT + MARGIN;
-    picture.height = picture.legend + (picture.owners + 1) / 2 * 18 + MARGIN;
+    picture.height = picture.legend + (picture.owners + 1) / 2 * LINE + MARGIN;
     return picture;
 }
 
@@ -169,7 +172,7 @@ static unsigned show_heap(FILE* out, const struct inspection* inspection, unsign
         const struct inspect_block* block = &inspection->blocks[i];
         show_block(out, inspection, block, places[block->owner], picture.row_bytes);
     }
-    show_legend(out, inspection, sorted, picture.owners, picture.legend);
+    show_legend(out, inspection, sorted, &picture);
     (void)fputs("</g>\n", out);
     return picture.height;
 }

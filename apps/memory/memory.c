@@ -61,20 +61,21 @@ static const struct option* find_option(const char* argument)
     return NULL;
 }
 
-static bool take_argument(const char* argument, struct request* request)
+/* What is wrong with it, or NULL. */
+static const char* take_argument(const char* argument, struct request* request)
 {
     if (argument[0] != '-') {
         const bool is_first = request->heap_name == NULL;
         request->heap_name = argument;
-        return is_first;
+        return is_first ? NULL : "is one heap too many";
     }
     const struct option* option = find_option(argument);
     if (option == NULL) {
-        return false;
+        return "is not known";
     }
     request->parts |= option->parts;
     request->wants_help = request->wants_help || option->parts == 0;
-    return true;
+    return NULL;
 }
 
 static void print_help(void)
@@ -182,8 +183,9 @@ int main(int argc, char* argv[])
 {
     struct request request = {0, NULL, false};
     for (int i = 1; i < argc; i++) {
-        if (!take_argument(argv[i], &request)) {
-            Dmod_Printf("memory: %s is not known; see memory --help\n", argv[i]);
+        const char* wrong = take_argument(argv[i], &request);
+        if (wrong != NULL) {
+            Dmod_Printf("memory: %s %s; see memory --help\n", argv[i], wrong);
             return STATUS_USAGE;
         }
     }

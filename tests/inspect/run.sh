@@ -81,7 +81,10 @@ import sys, xml.etree.ElementTree as tree
 root = tree.parse(sys.argv[1]).getroot()
 titles = [e.text for e in root.iter() if e.tag.endswith("title")]
 assert any(t.startswith("conf <&\"> \\??: ") for t in titles), titles
-assert not any("href" in k or "src" in k for e in root.iter() for k in e.attrib)' "$work/out"
+assert not any("href" in k or "src" in k for e in root.iter() for k in e.attrib)
+legend = [e for e in root.iter() if e.tag.endswith("svg") and "y" in e.attrib]
+assert root.tag.endswith("html") or len(legend) >= 18
+assert all(int(e.get("x")) + int(e.get("width")) <= 1180 for e in legend)' "$work/out"
 }
 
 same='import json, sys

@@ -103,7 +103,7 @@ expect "letters in one" "memory: -sm is not known; see memory --help
 exit status 2" -sm
 expect "a lone sign" "memory: - is not known; see memory --help
 exit status 2" -
-expect "two heaps" "memory: main is not known; see memory --help
+expect "two heaps" "memory: main is one heap too many; see memory --help
 exit status 2" -s dma main
 expect "a heap that is not there" "memory: there is no heap sdram
 exit status 1" -s sdram
