@@ -208,7 +208,7 @@ static inline image_word image_read(const struct image* image, image_word offset
     if (offset > image->size || bytes > image->size - offset) {
         return 0;
     }
-    const uint8_t* at = image->bytes + offset;
+    const uint8_t* at = &image->bytes[offset];
     for (unsigned i = 0; i < bytes; i++) {
         value = value << 8 | at[image->format.is_big_endian ? i : bytes - 1 - i];
     }

@@ -263,7 +263,7 @@ static inline struct dmheap_ctx* registry_next(const struct dmheap_ctx* asked,
     while (entry->is_default && entry->ctx != heap) {
         entry++;
     }
-    return entry->is_default ? registry_default_from(entry + 1) : NULL;
+    return entry->is_default ? registry_default_from(&entry[1]) : NULL;
 }
 
 /* The heap of that name, which is not empty; or NULL. */

@@ -13,6 +13,7 @@
 import argparse
 import itertools
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -104,19 +105,23 @@ def prove(cells, strength):
     possible = 1
     for values in SETTINGS.values():
         possible *= len(values)
-    print(
-        f"{len(cells)} cells of {possible:,}: in them all {len(order)} groups of {strength} settings meet"
-    )
+    print(f"{len(cells)} cells of {possible:,}: all {len(order)} groups of {strength} values meet")
 
 
 def variables(cell):
     return [f"{name}={cell[name]}" for name in NAMES]
 
 
+def processor_seconds():
+    """What all programs that have ended took of the processors."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def run(number, cell):
     """Run a cell; show what failed. A jobserver of make's is handed on."""
     print(f"== cell {number}: {' '.join(variables(cell))}", flush=True)
-    start = time.time()
+    start, spent = time.time(), processor_seconds()
     jobs = [] if "MAKEFLAGS" in os.environ else ["-j2"]
     made = subprocess.run(
         ["make", "--no-print-directory", *jobs, "test", *variables(cell)],
@@ -127,7 +132,9 @@ def run(number, cell):
     passed = made.returncode == 0
     if not passed:
         print("\n".join(lines[-60:]))
-    print(f"-- {lines[-1] if passed else 'FAILED'}, {time.time() - start:.0f} s", flush=True)
+    took, spent = time.time() - start, processor_seconds() - spent
+    result = lines[-1] if passed else "FAILED"
+    print(f"-- {result}, {took:.0f} s, {spent:.0f} s of a processor", flush=True)
     return passed
 
 

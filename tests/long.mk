@@ -7,7 +7,7 @@ LENGTH ?= 6
 TIME   ?= 60
 FUZZ   := build/fuzz
 
-test-all: test cells exhaustive corruption fuzz model real-programs
+test-all: test cells big-endian misra exhaustive corruption fuzz model real-programs
 
 # ---- cells -----------------------------------------------------------------------
 
@@ -15,6 +15,17 @@ STRENGTH ?= 2
 
 cells:
 	+@tests/cells.py --strength $(STRENGTH) --only "$(ONLY)"
+
+# ---- the other byte order ----------------------------------------------------------
+
+# An emulator and a sanitizer do not go together.
+big-endian:
+	@$(MAKE) --no-print-directory CC=s390x-linux-gnu-gcc-12 SANITIZE= EMULATOR=qemu-s390x test
+
+# ---- rules -------------------------------------------------------------------------
+
+misra:
+	tests/misra.sh
 
 # ---- every sequence of operations ------------------------------------------------
 
@@ -117,5 +128,5 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all cells exhaustive exhaustive-4 exhaustive-8 play-exhaustive corruption play-corruption \
-        fuzz fuzz-afl fuzz-corpus model preload real-programs
+.PHONY: test-all cells big-endian misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
+        corruption play-corruption fuzz fuzz-afl fuzz-corpus model preload real-programs

@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The library against the rules of MISRA C:2012 that cppcheck's addon knows, as it ships and with
+# all settings: each rule that is not kept has to stand in docs/MISRA.md, and with a bound there may
+# be no more places than that.
+#
+#     tests/misra.sh           compare
+#     tests/misra.sh places    show where, one place a line
+cd "$(dirname "$0")/.." || exit 1
+
+work=build/misra
+mkdir -p "$work"
+all="-DDMHEAP_ACCOUNTING=1 -DDMHEAP_SEQUENCE=1 -DDMHEAP_CANARY=1 -DDMHEAP_POISON=1 -DDMHEAP_GUARD=1"
+
+look() { # settings ...: rule and place of each finding
+    cppcheck --addon=misra --enable=style --std=c99 --quiet --template='{id} {file}:{line}' \
+        -Iinclude -Istandin -D__unix__ -D__x86_64__ -D__GNUC__ \
+        '-DDMHEAP_PORT_HEADER="../ports/bare/dmheap_port.h"' "$@" src/dmheap.c 2>&1
+}
+
+# The stand-in takes the place of DMOD's own headers, and is not part of what ships.
+# shellcheck disable=SC2086 # settings, to be split
+{ look -DDMHEAP_HEADER_BYTES=4 && look -DDMHEAP_HEADER_BYTES=4 $all &&
+    look -DDMHEAP_HEADER_BYTES=8 $all; } >"$work/found" || { cat "$work/found"; exit 1; }
+sed -n 's/^misra-c2012-\([0-9.]*\) \([a-z].*\)/\1 \2/p' "$work/found" | grep -v ' standin/' |
+    sort -u >"$work/places"
+if [ "${1:-}" = places ]; then
+    sort -V "$work/places"
+    exit
+fi
+
+# A row of the list: | rule | places | bound, or none | why |
+awk -F ' *[|] *' '
+    FILENAME == ARGV[1] && $2 ~ /^[0-9]+[.][0-9]+$/ { listed[$2] = $4; rows++; next }
+    FILENAME == ARGV[1] { next }
+    { split($0, place, " "); found[place[1]]++; places++ }
+    END {
+        for (rule in found) {
+            if (!(rule in listed)) {
+                print "rule " rule ", in " found[rule] " places, is not in the list"
+                wrong = 1
+            } else if (listed[rule] != "none" && found[rule] > listed[rule] + 0) {
+                print "rule " rule ": " found[rule] " places, the list has " listed[rule]
+                wrong = 1
+            }
+        }
+        print places + 0 " places of " length(found) " rules, " rows + 0 " rules in the list"
+        exit wrong || !places || !rows
+    }' docs/MISRA.md "$work/places" || { echo "tests/misra.sh places shows where"; exit 1; }
