@@ -208,31 +208,45 @@ static void measure_finish(struct measure* measure)
     }
 }
 
-bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
+/* What is known of a heap without a walk, under the lock. */
+static void measure_begin(struct measure* measure, struct dmheap_stats* stats,
+                          struct dmheap_ctx* heap)
 {
-    struct measure measure;
-    memset(&measure, 0, sizeof(measure));
+    memset(measure, 0, sizeof(*measure));
     memset(stats, 0, sizeof(*stats));
-    measure.stats = stats;
-    dmheap_port_lock();
-    struct dmheap_ctx* heap = find_heap(ctx);
-    const dmheap_word serial = heap->serial;
-    if (heap == &no_heap) {
-        return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
-    }
+    measure->stats = stats;
     stats->size = (size_t)(heap->end - heap->first);
     stats->overhead = (size_t)(heap->first + DMHEAP_WORD_BYTES);
     stats->largest_alloc = (size_t)heap_largest(heap);
     if (DMHEAP_ACCOUNTING) {
         stats->largest_alloc = (size_t)account_bound(heap, (uintptr_t)stats->largest_alloc);
     }
-    dmheap_port_unlock();
-    if (!walk_heap(serial, measure_block, &measure)) {
-        memset(stats, 0, sizeof(*stats));
+}
+
+/* The rest. False: the heap of that serial is gone, and nothing was measured. */
+static bool measure_blocks(struct measure* measure, dmheap_word serial)
+{
+    if (!walk_heap(serial, measure_block, measure)) {
+        memset(measure->stats, 0, sizeof(*measure->stats));
         return false;
     }
-    measure_finish(&measure);
+    measure_finish(measure);
     return true;
+}
+
+bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
+{
+    struct measure measure;
+    memset(stats, 0, sizeof(*stats));
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = find_heap(ctx);
+    const dmheap_word serial = heap->serial;
+    if (heap == &no_heap) {
+        return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
+    }
+    measure_begin(&measure, stats, heap);
+    dmheap_port_unlock();
+    return measure_blocks(&measure, serial);
 }
 
 /* Whose blocks are counted, and how many so far. */

@@ -110,8 +110,9 @@ static DMHEAP_OWN_FRAME bool json_heap(struct page* page)
 {
     static const uint16_t order = 1;
     char name[DMHEAP_CTX_NAME_BYTES];
-    (void)dmheap_ctx_get_name(page->ctx, name);
-    const bool goes_on = json_begin_object(page, "  \"heap\": {");
+    if (!page_get_name(page, name) || !json_begin_object(page, "  \"heap\": {")) {
+        return false;
+    }
     json_add_number(page, "address", (uintptr_t)page->ctx);
     json_add_text(page, "name", name);
     json_add_number(page, "header_bytes", DMHEAP_WORD_BYTES);
@@ -121,7 +122,7 @@ static DMHEAP_OWN_FRAME bool json_heap(struct page* page)
     json_add_truth(page, "canaries", DMHEAP_CANARY);
     json_add_text(page, "byte_order", *(const unsigned char*)&order == 1 ? "little" : "big");
     json_end(page, "}");
-    return goes_on;
+    return true;
 }
 
 static DMHEAP_OWN_FRAME bool json_stats(struct page* page)
@@ -202,7 +203,7 @@ static DMHEAP_OWN_FRAME bool json_all_dead(struct page* page)
     if (!page_print(page)) {
         return false;
     }
-    for (size_t i = 0; dmheap_ctx_get_dead(page->ctx, i, name, &account); i++) {
+    for (size_t i = 0; page_get_dead(page, i, name, &account); i++) {
         if (!json_dead(page, &account, name) || !page_goes_on(page)) {
             return false;
         }
@@ -213,8 +214,7 @@ static DMHEAP_OWN_FRAME bool json_all_dead(struct page* page)
 static bool json_totals(struct page* page)
 {
     struct dmheap_heap_account account;
-    if (!page_goes_on(page) || !dmheap_ctx_get_heap_account(page->ctx, &account) ||
-        !json_begin_object(page, "  \"account\": {")) {
+    if (!page_get_totals(page, &account) || !json_begin_object(page, "  \"account\": {")) {
         return false;
     }
     json_add_number(page, "min_free", account.min_free);

@@ -3,7 +3,8 @@
  * A page: the heap that a report is about, and where its lines go.
  *
  * Knows: the printer, the log, and whether the heap is still there. Does not know: what is printed.
- * Always holds: a line is printed without the lock, and none any more once the printer gave false.
+ * Always holds: a line is printed without the lock, and none any more once the printer gave false. The
+ * heap is found anew by its serial at each hold: one that stands in its place by now is another one.
  */
 #ifndef DMHEAP_PAGE_H
 #define DMHEAP_PAGE_H
@@ -63,7 +64,27 @@ static bool page_goes_on(const struct page* page)
 /* Measure the heap. False: it is gone. */
 static bool page_get_stats(const struct page* page, struct dmheap_stats* stats)
 {
-    return page_goes_on(page) && dmheap_ctx_get_stats(page->ctx, stats);
+    struct measure measure;
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = registry_of_serial(page->serial);
+    if (heap != NULL) {
+        measure_begin(&measure, stats, heap);
+    }
+    dmheap_port_unlock();
+    return heap != NULL && measure_blocks(&measure, page->serial);
+}
+
+/* The heap's own name, which may be empty. False: it is gone. */
+static bool page_get_name(const struct page* page, char name[DMHEAP_CTX_NAME_BYTES])
+{
+    dmheap_port_lock();
+    const struct dmheap_ctx* heap = registry_of_serial(page->serial);
+    const struct registry_entry* entry = heap != NULL ? registry_entry_of(heap) : NULL;
+    if (entry != NULL) {
+        memcpy(name, entry->name, sizeof(entry->name));
+    }
+    dmheap_port_unlock();
+    return entry != NULL;
 }
 
 /* Bytes from the heap's first block to that one. */
@@ -139,6 +160,29 @@ static bool page_get_account(const struct page* page, uint32_t id, struct dmheap
     if (is_there) {
         show_holding(record_holding(heap, record), account);
     }
+    dmheap_port_unlock();
+    return is_there;
+}
+
+/* What the heap has and refused. False: it is gone. */
+static bool page_get_totals(const struct page* page, struct dmheap_heap_account* account)
+{
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = registry_of_serial(page->serial);
+    if (heap != NULL) {
+        show_totals(heap, account);
+    }
+    dmheap_port_unlock();
+    return heap != NULL;
+}
+
+/* The account of a module that is gone, latest first. False: that was the last one, or the heap is. */
+static bool page_get_dead(const struct page* page, size_t index, char name[DMHEAP_NAME_BYTES],
+                          struct dmheap_account* account)
+{
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = registry_of_serial(page->serial);
+    const bool is_there = heap != NULL && show_dead(heap, index, name, account);
     dmheap_port_unlock();
     return is_there;
 }

@@ -172,14 +172,8 @@ bool dmheap_ctx_reset_peak(struct dmheap_ctx* ctx, const char* module_name)
 
 /* ---- heaps ----------------------------------------------------------------------- */
 
-bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_account* account)
+static void show_totals(struct dmheap_ctx* heap, struct dmheap_heap_account* account)
 {
-    memset(account, 0, sizeof(*account));
-    dmheap_port_lock();
-    struct dmheap_ctx* heap = find_heap(ctx);
-    if (heap == &no_heap) {
-        return unlock_and_report(VERDICT_NO_HEAP, "account", ctx);
-    }
     const struct dmheap_totals* totals = ctx_totals(heap);
     account->used = (size_t)totals->used;
     account->free = (size_t)account_free(heap);
@@ -188,6 +182,17 @@ bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_acco
     for (unsigned i = 0; i < CTX_REASONS; i++) {
         account->failures[i] = (size_t)totals->failures[i];
     }
+}
+
+bool dmheap_ctx_get_heap_account(struct dmheap_ctx* ctx, struct dmheap_heap_account* account)
+{
+    memset(account, 0, sizeof(*account));
+    dmheap_port_lock();
+    struct dmheap_ctx* heap = find_heap(ctx);
+    if (heap == &no_heap) {
+        return unlock_and_report(VERDICT_NO_HEAP, "account", ctx);
+    }
+    show_totals(heap, account);
     return unlock_and_report(VERDICT_OK, "account", ctx);
 }
 
@@ -214,20 +219,28 @@ bool dmheap_ctx_keep_dead(struct dmheap_ctx* ctx, size_t count)
     return outcome == VERDICT_OK;
 }
 
+/* The account of the module that went as the index tells, latest first. False: none is kept. */
+static bool show_dead(struct dmheap_ctx* heap, size_t index, char name[DMHEAP_NAME_BYTES],
+                      struct dmheap_account* account)
+{
+    const struct dead* dead = dead_at(heap, index);
+    if (dead != NULL) {
+        show_holding(&dead->holding, account);
+        memcpy(name, dead->name, sizeof(dead->name) - 1);
+        name[sizeof(dead->name) - 1] = '\0';
+    }
+    return dead != NULL;
+}
+
 bool dmheap_ctx_get_dead(struct dmheap_ctx* ctx, size_t index, char module_name[DMHEAP_NAME_BYTES],
                          struct dmheap_account* account)
 {
     module_name[0] = '\0';
     memset(account, 0, sizeof(*account));
     dmheap_port_lock();
-    const struct dead* dead = dead_at(find_heap(ctx), index);
-    if (dead != NULL) {
-        show_holding(&dead->holding, account);
-        memcpy(module_name, dead->name, sizeof(dead->name) - 1);
-        module_name[sizeof(dead->name) - 1] = '\0';
-    }
+    const bool is_there = show_dead(find_heap(ctx), index, module_name, account);
     dmheap_port_unlock();
-    return dead != NULL;
+    return is_there;
 }
 
 #endif

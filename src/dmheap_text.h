@@ -53,9 +53,12 @@ static bool text_heading(struct page* page, const char* heading)
 static DMHEAP_OWN_FRAME bool text_first(struct page* page, const struct dmheap_stats* stats)
 {
     char name[DMHEAP_CTX_NAME_BYTES];
+    if (!page_get_name(page, name)) {
+        return false;
+    }
     line_add_text(&page->line, "Heap at ");
     line_add_address(&page->line, (uintptr_t)page->ctx);
-    if (dmheap_ctx_get_name(page->ctx, name) && name[0] != '\0') {
+    if (name[0] != '\0') {
         line_add(&page->line, ' ');
         line_add_name(&page->line, name, sizeof(name));
     }
@@ -247,7 +250,7 @@ static DMHEAP_OWN_FRAME bool text_account(struct page* page, const struct owner*
 static bool text_totals(struct page* page)
 {
     struct dmheap_heap_account account;
-    if (!page_goes_on(page) || !dmheap_ctx_get_heap_account(page->ctx, &account)) {
+    if (!page_get_totals(page, &account)) {
         return false;
     }
     line_add_text(&page->line, "  least free ");
@@ -276,7 +279,7 @@ static DMHEAP_OWN_FRAME bool text_dead(struct page* page)
 {
     char name[DMHEAP_NAME_BYTES];
     struct dmheap_account account;
-    for (size_t i = 0; dmheap_ctx_get_dead(page->ctx, i, name, &account); i++) {
+    for (size_t i = 0; page_get_dead(page, i, name, &account); i++) {
         if (i == 0 && (!text_heading(page, "Modules that are gone, the last one first") ||
                        !text_print(page, text_account_heading))) {
             return false;

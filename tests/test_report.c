@@ -1137,7 +1137,7 @@ static void without_a_printer_lines_go_to_the_log(void** state)
 static void scene_of_two_heaps(void)
 {
     heap_open(12 * KIB, 8);
-    assert_true(dmheap_ctx_add_default(dmheap_ctx_init(arena_make(2 * KIB, 0), 2 * KIB, 8)));
+    assert_true(dmheap_ctx_add_default(dmheap_ctx_init(arena_make(4 * KIB, 0), 4 * KIB, 8)));
 #if DMHEAP_ACCOUNTING
     assert_true(dmheap_ctx_keep_dead(NULL, 3));
 #endif
@@ -1253,10 +1253,63 @@ static void a_heap_that_goes_between_two_lines_ends_the_report(void** state)
             test_heap.size = arenas[which].size;
             printed[0] = '\0';
             test_port_on_unlock(kill_at_hold, &killer);
+            const bool is_whole = dmheap_ctx_report(NULL, forms[i], print_line, NULL);
+            test_port_on_unlock(NULL, NULL);
+            goes_on = killer.is_done;
+            assert_true(is_whole || goes_on);
+            expect_silence();
+            arenas_release();
+        }
+    }
+}
+
+/* Make it anew in its place, of another size, with another name, module and past. */
+static void replace_at_hold(void* context)
+{
+    struct killer* killer = context;
+    if (killer->is_done || killer->left-- != 0) {
+        return;
+    }
+    killer->is_done = true;
+    assert_ptr_equal(dmheap_ctx_init(killer->ctx, 3900, 8), killer->ctx);
+    assert_true(dmheap_ctx_add_default(killer->ctx));
+    assert_true(dmheap_ctx_set_name(killer->ctx, "impostor"));
+#if DMHEAP_ACCOUNTING
+    assert_true(dmheap_ctx_keep_dead(killer->ctx, 1));
+    assert_true(dmheap_ctx_register_module(killer->ctx, "impostor 1"));
+    dmheap_ctx_unregister_module(killer->ctx, "impostor 1");
+    assert_true(dmheap_ctx_set_reserve(killer->ctx, "impostor 2", 777));
+#endif
+    assert_non_null(dmheap_ctx_malloc(killer->ctx, 100, "impostor 2"));
+    test_port_forget_lines();
+}
+
+/* The report is about the heap that there was; one that stands in its place is never shown. */
+static void a_heap_that_is_made_anew_meanwhile_is_not_shown(void** state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        bool goes_on = true;
+        for (unsigned hold = 0; goes_on; hold++) {
+            scene_of_two_heaps();
+            const unsigned which = hold % 2;
+            struct killer killer = {dmheap_ctx_get_default(which), hold / 2, false};
+            printed[0] = '\0';
+            lines = 0;
+            test_port_on_unlock(replace_at_hold, &killer);
             (void)dmheap_ctx_report(NULL, forms[i], print_line, NULL);
             test_port_on_unlock(NULL, NULL);
             goes_on = killer.is_done;
-            test_port_forget_lines();
+            assert_null(strstr(printed, "impostor"));
+            assert_null(strstr(printed, " 777 bytes"));
+            assert_null(strstr(printed, "\"reserved\": 777"));
+            if (goes_on) {
+                const unsigned size = (unsigned)(killer.ctx->end - killer.ctx->first);
+                wanted[0] = '\0';
+                want(i == 0 ? " %u bytes" : "{\"size\": %u,", size);
+                assert_null(strstr(printed, wanted));
+            }
+            expect_silence();
             arenas_release();
         }
     }
@@ -1456,6 +1509,7 @@ int main(int argc, char** argv)
         heap_case(a_printer_may_end_the_report_where_the_heap_cannot_be_read),
         heap_case(a_heap_that_goes_ends_the_report),
         heap_case(a_heap_that_goes_between_two_lines_ends_the_report),
+        heap_case(a_heap_that_is_made_anew_meanwhile_is_not_shown),
         heap_case(a_printer_may_do_with_the_heap_what_it_likes),
         heap_case(a_hold_of_the_lock_is_as_short_as_a_walks),
         heap_case(the_cost_is_as_the_manual_says),
