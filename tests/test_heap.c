@@ -70,6 +70,12 @@ static struct dmheap_block* make_at_end(dmheap_word bytes)
     return block;
 }
 
+/* What stands so many bytes behind the beginning of the untouched end. */
+static struct dmheap_block* at_top(dmheap_word bytes)
+{
+    return ctx_block(test_heap.ctx, (uintptr_t)(test_heap.ctx->top + bytes));
+}
+
 /* A free block of `bytes` bytes between live ones. */
 static struct dmheap_block* make_hole(dmheap_word bytes)
 {
@@ -374,6 +380,24 @@ static void an_exact_fit_is_taken_before_a_larger_block_is_cut(void** state)
     assert_ptr_equal(make(8 * GRANULE), exact);
     assert_ptr_equal(make(8 * GRANULE), larger);
     (void)heap_verify();
+}
+
+static void an_aligned_exact_fit_is_taken_before_a_larger_block_is_cut(void** state)
+{
+    (void)state;
+    for (size_t alignment = 32; alignment <= 512; alignment *= 2) {
+        const dmheap_word bytes = 8 * GRANULE;
+        open_heap(16 * KIB);
+        /* The hole behind the next block is aligned so, and not twice as much. */
+        while (((uintptr_t)block_payload(at_top(LEAST)) & (2 * alignment - 1)) != alignment) {
+            (void)make_at_end(LEAST + GRANULE);
+        }
+        const struct dmheap_block* exact = make_hole(bytes);
+        (void)make_hole((dmheap_word)alignment + 20 * GRANULE);
+        assert_ptr_equal(make_aligned(alignment, (size_t)bytes - OVERHEAD - 1), exact);
+        (void)heap_verify();
+        close_heap();
+    }
 }
 
 static void the_next_larger_class_serves_before_the_untouched_end(void** state)
@@ -2056,6 +2080,7 @@ int main(void)
         heap_case(sizes_beyond_every_limit_are_refused),
         heap_case(a_block_of_the_exact_size_is_taken_newest_first),
         heap_case(an_exact_fit_is_taken_before_a_larger_block_is_cut),
+        heap_case(an_aligned_exact_fit_is_taken_before_a_larger_block_is_cut),
         heap_case(the_next_larger_class_serves_before_the_untouched_end),
         heap_case(a_rest_is_cut_off_where_it_can_be_a_free_block),
         heap_case(four_blocks_of_the_sizes_own_class_are_looked_at),
