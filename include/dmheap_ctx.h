@@ -12,7 +12,8 @@
  * Common to all functions, besides what dmheap.h says of its own:
  * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are
  *   tried in their order until one serves, and a pointer finds its heap by its address. Where a
- *   function is about a heap itself, NULL is the first of them.
+ *   function is about a heap itself, NULL is the first of them. So look at what dmheap_ctx_init gave
+ *   before it is used: with NULL, another heap would be named, listed or torn down.
  * - A module has a record of its own in each heap that it has memory in: an allocation by its name
  *   makes it known in the heap that serves, even if a later one knows it already.
  * - Each heap has a default alignment of its own.
@@ -97,6 +98,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, struct dmheap_ctx*, _ctx_init,
  * end with NULL, and an unregistration without doing more. (With DMHEAP_POISON, a free and an
  * unregistration fill a block there, too; so let them end.)
  *
+ * @param ctx NULL: the first heap that serves by default.
  * @return true; false, and one line of level ERROR, if there is no such heap. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_deinit, (struct dmheap_ctx* ctx));
@@ -436,7 +438,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_walk_modules,
 
 /* ---- a report --------------------------------------------------------------------- */
 
-/** What of a heap to report, added up, and in which form. */
+/** What of a heap to report, and in which form: joined by `|`. */
 enum dmheap_report {
     DMHEAP_REPORT_LINE = 0,    /* one line: what a text begins with in any case */
     DMHEAP_REPORT_STATS = 1,   /* what dmheap_ctx_get_stats tells */
@@ -472,7 +474,7 @@ typedef bool (*dmheap_printer)(const char* line, void* context);
  * may differ then.
  *
  * @param ctx     NULL: one after the other, the heaps that serve by default when this is called.
- * @param parts   Of enum dmheap_report, added up.
+ * @param parts   Of enum dmheap_report, joined by `|`.
  * @param print   NULL: lines go to the port's log, with level INFO.
  * @param context Handed to it.
  * @return true: all was printed. false if the printer ended it, or a heap was torn down before all of
@@ -542,8 +544,8 @@ struct dmheap_finding {
  * is not 0, an owner was written over. Accounts and canaries are proven where the library has them.
  * What cannot be proven: that a block's owner, if it exists, is the one who asked for it
  * and got it at that alignment, if it has that; content; a name that leads to its record all the
- * same; a limit, a count of calls, a block's number; and a context that was written over as a whole
- * by one without contradictions.
+ * same; a limit, a count of calls, a block's number; a serial, by which handles tell modules and heaps
+ * apart; and a context that was written over as a whole by one without contradictions.
  *
  * @param ctx     NULL: the first heap that serves by default.
  * @param finding Gets what is wrong, where, and whose blocks lie beside it; else all zero but for

@@ -4,8 +4,8 @@
  *
  * Knows: every invariant of the layers below. Does not know: pointers, locks, what clients wrote.
  * What it cannot prove: that a block's owner is the one who asked for it, what payloads hold, what
- * may be any number - limits, counts of calls, blocks' own numbers -, and of the context the
- * addresses of names, the serial but for its form and the canaries, and `prev` of offset 0.
+ * may be any number - limits, counts of calls, blocks' own numbers, modules' serials -, and of the
+ * context the addresses of names, the serial but for its form and the canaries, and `prev` of offset 0.
  * Always holds: whatever stands in the image, it comes to an end: each loop goes forward through
  * memory, or along links of which no two lead to one place. What is right while no call is under
  * way is right, too, while one has released the lock: between two slices of an unregistration a
