@@ -38,6 +38,19 @@ exhaustive-4 exhaustive-8: exhaustive-%: need-cmocka
 play-exhaustive: $(T)/test_exhaustive
 	$< $(LENGTH)
 
+# ---- random operations -----------------------------------------------------------
+
+# With all that there is to be proven after each of them; SEED=number repeats a run.
+STEPS ?= 10000000
+SEED  ?= $(shell date +%s)
+
+random:
+	@$(MAKE) --no-print-directory CFLAGS=-O2 SANITIZE= ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 \
+	    GUARD=1 play-random
+
+play-random: $(T)/test_model
+	$< $(SEED) $(STEPS)
+
 # ---- each bit flipped --------------------------------------------------------------
 
 # As the library ships, and where it follows nothing that it has not proven.
@@ -129,4 +142,4 @@ real-programs:
 	tests/preload/run.sh $(ONLY)
 
 .PHONY: test-all cells big-endian misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
-        corruption play-corruption fuzz fuzz-afl fuzz-corpus model preload real-programs
+        random play-random corruption play-corruption fuzz fuzz-afl fuzz-corpus model preload real-programs
