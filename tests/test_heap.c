@@ -443,8 +443,8 @@ static struct dmheap_block* make_fit_at(unsigned place)
     const uintptr_t fits = 2 * EXACT_BYTES + 7 * GRANULE;
     struct dmheap_block* fit = NULL;
     for (unsigned i = 5; i != 0; i--) { /* the newest one is the first */
-        const dmheap_word bytes = i - 1 == place ? fits : fits - i * GRANULE;
-        struct dmheap_block* hole = make_hole(bytes);
+        const dmheap_word less = i - 1 == place ? 0 : i * (dmheap_word)GRANULE;
+        struct dmheap_block* hole = make_hole((dmheap_word)fits - less);
         fit = i - 1 == place ? hole : fit;
         assert_int_equal(index_class(test_heap.ctx, block_size(hole)),
                          index_class(test_heap.ctx, fits));
