@@ -17,10 +17,10 @@
  * - A request that fails changes nothing and logs one line of level ERROR, after the lock is
  *   released. A call that finds free memory written over logs one as well, even if it succeeds;
  *   free blocks of that size are then lost until that heap is made anew. Only a realloc that finds
- *   it right behind its block, and is served without losing any, says nothing. docs/DESIGN.md,
+ *   such memory right behind its block, and can do without it, says nothing. docs/DESIGN.md,
  *   "Overruns", tells which damage is beyond what a call sees.
- * - In a library that was built with DMHEAP_GUARD=1 a heap whose own data was written over is refused
- *   as if it were none, until it is made anew: dmheap_ctx_check tells what is wrong with it.
+ * - In a library that was built with DMHEAP_GUARD=1, a heap whose own data was written over counts as
+ *   none until it is made anew; dmheap_ctx_check tells what is wrong with it.
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
  * - "Constant" means a bounded number of instructions, whatever the number of blocks. A name costs

@@ -6,8 +6,8 @@
  * Each function of dmheap.h has a twin here with the heap's context as first argument:
  * dmheap_x(...) is dmheap_ctx_x(NULL, ...), for all but dmheap_init. A firmware pays for what it
  * calls: one that calls nothing else of this has nothing else of it in its flash; the first call of
- * any but the twins brings a list of heaps, some 500 bytes of RAM on a 32-bit target (700 with
- * 8-byte headers).
+ * any but these eight, retag and rename_module brings a list of heaps, some 500 bytes of RAM on a
+ * 32-bit target (700 with 8-byte headers).
  *
  * Common to all functions, besides what dmheap.h says of its own:
  * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are

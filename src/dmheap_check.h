@@ -1000,7 +1000,10 @@ static inline unsigned check_try(struct image* image)
     return agreeing >= IMAGE_ENOUGH && is_aligned ? agreeing : 0;
 }
 
-/* From one place for a context to the next: so aligned they are on their target at least. */
+/*
+ * From one place for a context to the next: contexts are aligned to 4 at least on their target, so
+ * where the address is not known, each byte is one.
+ */
 static inline size_t check_step(image_word address)
 {
     return address != 0 ? 4 : 1;

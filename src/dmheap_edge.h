@@ -238,8 +238,8 @@ static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
 }
 
 /*
- * Copy a block to its new place, which has `size` bytes of it at most, and let the old one go; report
- * `verdict`, if not worse.
+ * Copy a block to its new place, `size` bytes of it at most, and let the old one go; report `verdict`,
+ * if not worse.
  */
 static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
                                      const struct module_move* move, size_t size,

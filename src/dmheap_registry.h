@@ -2,8 +2,8 @@
 /*
  * The registry: which heaps there are, and which of them serve by default.
  *
- * Knows: contexts, by address and serial, and by what calls the twins go on. Does not
- * know: what is in a heap, how it is locked.
+ * Knows: contexts, by address and serial, and by what calls the twins go on. Does not know: what is
+ * in a heap, how it is locked.
  * Always holds: no call touches a context that is not known here. All of it is called under the
  * lock. A firmware with one heap, made by dmheap_init, links the first section only.
  * Cost: proportional to the number of heaps.
@@ -19,6 +19,7 @@
 
 /* Without a heap, this one serves: it has no memory and no pointers, so nothing is ever written. */
 static const struct dmheap_ctx no_heap = {.granule_shift = 4};
+#define REGISTRY_NONE ((struct dmheap_ctx*)&no_heap)
 
 /*
  * What the twins of the nine do instead where there may be more heaps than one. Each is called with
@@ -40,12 +41,12 @@ static struct {
     struct dmheap_ctx* heap;              /* the first that serves by default, or no_heap */
     const struct registry_calls* several; /* NULL: there is that heap, or none */
     bool is_starting;                     /* a heap is being made */
-} root = {(struct dmheap_ctx*)&no_heap, NULL, false};
+} root = {REGISTRY_NONE, NULL, false};
 
 /* The heap that the nine functions are about: the first by default, unless it is written over. */
 static inline struct dmheap_ctx* registry_heap(void)
 {
-    return ctx_is_sound(root.heap) ? root.heap : (struct dmheap_ctx*)&no_heap;
+    return ctx_is_sound(root.heap) ? root.heap : REGISTRY_NONE;
 }
 
 /*
@@ -54,7 +55,7 @@ static inline struct dmheap_ctx* registry_heap(void)
  */
 static DMHEAP_NOINLINE struct dmheap_ctx* registry_only(const struct dmheap_ctx* asked)
 {
-    return asked == NULL || asked == root.heap ? registry_heap() : (struct dmheap_ctx*)&no_heap;
+    return asked == NULL || asked == root.heap ? registry_heap() : REGISTRY_NONE;
 }
 
 /* The heap where a call that asks for one begins, for a short path, which tries no other one. */
@@ -77,7 +78,7 @@ static inline struct dmheap_ctx* registry_of_serial(dmheap_word serial)
 static inline void registry_clear(void)
 {
     if (root.heap != &no_heap) {
-        root.heap = (struct dmheap_ctx*)&no_heap;
+        root.heap = REGISTRY_NONE;
         root.several = NULL;
     }
 }
@@ -249,7 +250,7 @@ static inline struct dmheap_ctx* registry_find(struct dmheap_ctx* asked)
     } else if (asked != root.heap && registry_entry_of(asked) == NULL) {
         found = NULL;
     }
-    return found != NULL && ctx_is_sound(found) ? found : (struct dmheap_ctx*)&no_heap;
+    return found != NULL && ctx_is_sound(found) ? found : REGISTRY_NONE;
 }
 
 /* Where a call that `asked` for none goes on after `heap`: at the next by default, or NULL. */
@@ -289,7 +290,7 @@ static inline bool registry_has_room(const void* buffer, size_t size)
 /* Let the calls see which heap is the first by default. */
 static inline void registry_publish(void)
 {
-    root.heap = registry[0].is_default ? registry[0].ctx : (struct dmheap_ctx*)&no_heap;
+    root.heap = registry[0].is_default ? registry[0].ctx : REGISTRY_NONE;
 }
 
 static inline void registry_add(struct dmheap_ctx* ctx)

@@ -56,7 +56,7 @@ static DMHEAP_NOINLINE struct dmheap_ctx* find_heap(struct dmheap_ctx* asked)
 static struct dmheap_ctx* find_any(struct dmheap_ctx* asked)
 {
     const struct registry_entry* entry = find_entry(asked);
-    return entry != NULL ? entry->ctx : (struct dmheap_ctx*)&no_heap;
+    return entry != NULL ? entry->ctx : REGISTRY_NONE;
 }
 
 /* The heap where something is live at `ptr`, any address; else the last that a call is about. */
