@@ -166,6 +166,13 @@ static inline void check_log(size_t errors, size_t warnings, size_t infos, const
     _assert_true(!text_differs, "the text expected", file, line);
 }
 
+/* Blocks of one slice of an unregistration, at most; as the manual says, without further settings. */
+#define PASSED_MAX  ((unsigned)HEAP_SWEEP_BUDGET)
+#define REFUSED_MAX ((unsigned)(HEAP_SWEEP_BUDGET / HEAP_SWEEP_OTHER + 1))
+#define FREED_MAX                                                                           \
+    (HEAP_SWEEP_RUNS ? 1 + (unsigned)(HEAP_SWEEP_BUDGET - HEAP_SWEEP_RUN) / HEAP_SWEEP_MORE \
+                     : REFUSED_MAX)
+
 /* Why a call is refused where there is no heap. */
 #if DMHEAP_GUARD
 #define NO_HEAP_TEXT "there is no heap, or its own data was written over"

@@ -1138,9 +1138,9 @@ static void scene_of_two_heaps(void)
 {
     heap_open(12 * KIB, 8);
     assert_true(dmheap_ctx_add_default(dmheap_ctx_init(arena_make(4 * KIB, 0), 4 * KIB, 8)));
-#if DMHEAP_ACCOUNTING
-    assert_true(dmheap_ctx_keep_dead(NULL, 3));
-#endif
+    if (DMHEAP_ACCOUNTING) {
+        assert_true(dmheap_ctx_keep_dead(NULL, 3));
+    }
     for (unsigned i = 0; i < 4; i++) {
         assert_non_null(dmheap_malloc(20, long_name(5, (char)('a' + i))));
         dmheap_unregister_module(long_name(5, (char)('a' + i)));

@@ -11,11 +11,6 @@
 
 #define HEAP_BYTES (256 * KIB)
 
-/* Blocks of one slice of an unregister, at most. */
-#define PASSED_MAX ((unsigned)HEAP_SWEEP_BUDGET)
-#define FREED_MAX \
-    ((unsigned)(HEAP_SWEEP_BUDGET / (HEAP_SWEEP_RUNS ? HEAP_SWEEP_MORE : HEAP_SWEEP_OTHER) + 1))
-
 /* Live blocks that carry the id of `owner`; valid between slices too, as heap_check is not. */
 static size_t count_live(dmheap_word owner)
 {
