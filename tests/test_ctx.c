@@ -1371,8 +1371,8 @@ static void a_block_is_not_moved_into_its_own_memory(void** state)
     void* behind[2];
     const dmheap_word right = block_of(ptr)->header;
     fill(ptr, 4 * KIB, 1);
-    behind[0] = dmheap_ctx_malloc(ctx, 100, NULL);
-    behind[1] = dmheap_ctx_malloc(ctx, 100, NULL);
+    behind[0] = dmheap_ctx_malloc(ctx, 2 * KIB, NULL); /* it tells that the hole is in front */
+    behind[1] = dmheap_ctx_malloc(ctx, 100, NULL);     /* this one does not */
     dmheap_ctx_free(ctx, hole, true);
     for (unsigned i = 0; i < 2; i++) {
         const dmheap_word all = (dmheap_word)((uintptr_t)behind[i] - (uintptr_t)ptr);
@@ -1779,6 +1779,21 @@ static void a_module_damaged_in_the_first_heap_is_freed_in_the_second(void** sta
     assert_true(is_empty(other));
 }
 
+/* A class with a bit and no block is given up like one whose list is damaged. */
+static void a_bin_that_was_cleared_is_given_up(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make_default(16 * KIB);
+    void* hole = dmheap_malloc(1000, NULL);
+    (void)dmheap_malloc(10, NULL);
+    dmheap_free(hole, true);
+    ctx->bin[index_class(ctx, block_size(block_of(hole)))] = 0;
+    assert_non_null(dmheap_malloc(500, NULL));
+    expect_error();
+    assert_non_null(dmheap_malloc(500, NULL));
+    expect_silence();
+}
+
 static void spoil_seal(void* context)
 {
     struct dmheap_ctx* ctx = context;
@@ -1855,6 +1870,7 @@ int main(int argc, char** argv)
         ctx_case(a_heap_whose_serial_was_written_over_is_known_no_more),
         ctx_case(a_module_damaged_in_the_first_heap_is_freed_in_the_second),
         ctx_case_if(DMHEAP_GUARD, a_heap_written_over_during_the_copy_ends_the_realloc),
+        ctx_case_if(DMHEAP_GUARD, a_bin_that_was_cleared_is_given_up),
         ctx_case_if(DMHEAP_GUARD, a_heap_whose_own_data_was_written_over_serves_no_more),
         ctx_case_if(DMHEAP_GUARD, a_heap_written_over_is_told_by_the_check_and_made_anew),
         ctx_case_if(DMHEAP_GUARD, where_one_of_several_heaps_was_written_over_the_others_serve),

@@ -382,6 +382,21 @@ static void an_exact_fit_is_taken_before_a_larger_block_is_cut(void** state)
     (void)heap_verify();
 }
 
+/* Of blocks that are sound no two overlap: it takes one whose size was written over. */
+static void blocks_that_overlap_are_not_apart(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* one = make(8 * GRANULE);
+    struct dmheap_block* other = make(8 * GRANULE);
+    assert_true(heap_is_apart(test_heap.ctx, one, other));
+    assert_true(heap_is_apart(test_heap.ctx, other, one));
+    one->header += GRANULE;
+    assert_false(heap_is_apart(test_heap.ctx, one, other));
+    assert_false(heap_is_apart(test_heap.ctx, other, one));
+    assert_false(heap_is_apart(test_heap.ctx, one, one));
+}
+
 static void an_aligned_exact_fit_is_taken_before_a_larger_block_is_cut(void** state)
 {
     (void)state;
@@ -2074,6 +2089,7 @@ int main(void)
         heap_case(sizes_beyond_every_limit_are_refused),
         heap_case(a_block_of_the_exact_size_is_taken_newest_first),
         heap_case(an_exact_fit_is_taken_before_a_larger_block_is_cut),
+        heap_case(blocks_that_overlap_are_not_apart),
         heap_case(an_aligned_exact_fit_is_taken_before_a_larger_block_is_cut),
         heap_case(the_next_larger_class_serves_before_the_untouched_end),
         heap_case(a_rest_is_cut_off_where_it_can_be_a_free_block),

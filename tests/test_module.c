@@ -714,6 +714,17 @@ static void what_is_no_module_has_no_blocks_and_gets_none(void** state)
     (void)heap_verify();
 }
 
+static void a_module_whose_references_were_written_over_has_no_blocks(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    (void)make_for(10, "app");
+    struct record* record = record_find(test_heap.ctx, "app");
+    assert_int_equal(module_blocks(record), 1);
+    record->references = 0;
+    assert_int_equal(module_blocks(record), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -752,6 +763,7 @@ int main(void)
         heap_case(a_new_place_that_was_written_over_stays_though_its_owner_went),
         heap_case(a_block_written_over_while_it_is_filled_stays_its_owners),
         heap_case(what_is_no_module_has_no_blocks_and_gets_none),
+        heap_case(a_module_whose_references_were_written_over_has_no_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

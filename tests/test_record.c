@@ -718,6 +718,8 @@ static void a_hint_that_was_written_over_is_not_followed(void** state)
         assert_null(record_find_hinted(test_heap.ctx, name));
         *hint = sound;
     }
+    hint->module = 0;
+    assert_null(record_find_hinted(test_heap.ctx, name));
     hint->module = (dmheap_word)ctx_offset(test_heap.ctx, other);
     assert_null(record_find_hinted(test_heap.ctx, name));
     assert_ptr_equal(record_find(test_heap.ctx, name), record);
