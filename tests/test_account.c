@@ -1217,6 +1217,19 @@ static void memory_that_is_not_aligned_so_is_in_pieces(void** state)
     expect_refused(&before, 200, DMHEAP_REASON_FRAGMENTED);
 }
 
+/* A heap that is empty has as much as its largest block, only not aligned so; it has not one byte more. */
+static void all_of_an_empty_heap_is_not_aligned_otherwise(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    assert_null(dmheap_aligned_alloc(1024, all_bytes() - OVERHEAD, NULL));
+    expect_error();
+    assert_int_equal(figures_of(NULL).last_reason, DMHEAP_REASON_FRAGMENTED);
+    assert_null(dmheap_aligned_alloc(1024, all_bytes() - OVERHEAD + 1, NULL));
+    expect_error();
+    assert_int_equal(figures_of(NULL).last_reason, DMHEAP_REASON_NO_MEMORY);
+}
+
 static void a_product_beyond_any_size_is_no_memory(void** state)
 {
     (void)state;
@@ -1944,6 +1957,7 @@ int main(void)
         account_case(a_reserve_refused_makes_no_module_known),
         account_case(why_a_request_failed_is_told),
         account_case(memory_that_is_not_aligned_so_is_in_pieces),
+        account_case(all_of_an_empty_heap_is_not_aligned_otherwise),
         account_case(a_product_beyond_any_size_is_no_memory),
         account_case(a_newcomer_that_meets_a_reserve_in_pieces_is_told_so),
         account_case(a_request_that_was_wrong_in_itself_is_no_failure),

@@ -1275,6 +1275,23 @@ static void all_modules_are_visited(void** state)
     expect_silence();
 }
 
+/* A group of ids goes with the last of its modules; those of the groups behind it stay. */
+static void modules_behind_a_group_that_went_are_visited(void** state)
+{
+    (void)state;
+    (void)open_heap(64 * KIB);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(dmheap_register_module(numbered_name(i)));
+    }
+    for (unsigned i = 0; i < 15; i++) {
+        dmheap_unregister_module(numbered_name(i));
+    }
+    test_port_forget_lines();
+    struct seen seen = {0, 0, 0, 0};
+    assert_true(dmheap_ctx_walk_modules(NULL, see_module, &seen));
+    assert_int_equal(seen.count, 5);
+}
+
 static void modules_of_several_heaps_are_visited_in_each(void** state)
 {
     (void)state;
@@ -1587,6 +1604,7 @@ int main(int argc, char** argv)
         policy_case(a_hook_that_is_taken_away_in_time_is_not_called),
         policy_case(damage_is_told_though_a_hook_helped),
         policy_case(all_modules_are_visited),
+        policy_case(modules_behind_a_group_that_went_are_visited),
         policy_case(modules_of_several_heaps_are_visited_in_each),
         policy_case(a_walk_over_modules_ends_with_its_heap),
         policy_case(one_that_is_being_unregistered_is_not_visited),
