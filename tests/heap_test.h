@@ -60,6 +60,11 @@ void __asan_unpoison_memory_region(void const volatile* start, size_t size);
 
 /* ---- buffers ---------------------------------------------------------------------- */
 
+/* Memory that a case may take, in MiB; those that need more are skipped. A device has less than 80. */
+#ifndef TEST_MIB_MAX
+#define TEST_MIB_MAX 80
+#endif
+
 #define ARENAS       24
 #define ARENA_MARGIN ((size_t)256)
 #define ARENA_STEP   ((size_t)4096) /* alignment of a buffer made at offset 0 */

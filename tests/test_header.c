@@ -7,11 +7,6 @@
 #include "heap_test.h"
 #include "dmod_api.h"
 
-/* Memory that a case may take, in MiB; those that need more are skipped. A device has less than 80. */
-#ifndef TEST_MIB_MAX
-#define TEST_MIB_MAX 80
-#endif
-
 /* ---- common: before init ---------------------------------------------------------- */
 
 static void before_init_there_is_no_heap(void** state)

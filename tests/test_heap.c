@@ -1548,7 +1548,7 @@ static void a_slice_leaves_the_rest_of_a_run_as_it_was(void** state)
     struct heap_sweep sweep = {0};
     assert_true(sweep_slice(&sweep));
     const unsigned freed = RUN_MAX - (unsigned)sweep.left;
-    assert_in_range(freed, FREED_MAX - 1, FREED_MAX); /* one less: the map was looked at before */
+    assert_in_range(freed, FREED_MAX - 4, FREED_MAX); /* less: what the way to the run took */
     for (unsigned i = 0; i < RUN_MAX; i++) {
         assert_int_equal(live_is(test_heap.ctx, block_payload(run.block[i])), i >= freed);
     }
