@@ -783,8 +783,8 @@ static inline dmheap_word heap_alignment(const struct dmheap_ctx* ctx,
  * is behind it:
  *   [ block ][ live, untouched or free ]
  * VERDICT_MUST_MOVE: it cannot grow there. VERDICT_DAMAGED: no block begins there. VERDICT_OK with
- * *size as it was: it is large enough, but the links of the free block behind were written over, so
- * nothing is given back.
+ * *size as it was: it is large enough, and what is too much is too little for a free block; or the
+ * links of the free block behind were written over, so nothing is given back.
  */
 static DMHEAP_INLINE enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx,
                                                        struct dmheap_block* block, uintptr_t* size,
@@ -793,13 +793,16 @@ static DMHEAP_INLINE enum dmheap_verdict heap_move_end(struct dmheap_ctx* ctx,
     struct dmheap_block* next = block_at(block, *size);
     uintptr_t room = *size;
     if (is_live) {
-        if (DMHEAP_UNLIKELY(block_is_free(next) || (next->header & BLOCK_PREV_FREE) != 0)) {
+        if (DMHEAP_UNLIKELY(block_is_free(next))) {
             return VERDICT_DAMAGED;
         }
         if (need > room) {
             return VERDICT_MUST_MOVE;
         }
-        next->header |= BLOCK_PREV_FREE; /* heap_split takes it back where the rest is too small */
+        if (room - need < BLOCK_MIN_BYTES) {
+            return VERDICT_OK;
+        }
+        next->header |= BLOCK_PREV_FREE;
     } else if ((dmheap_word)ctx_offset(ctx, next) == ctx->top) {
         const uintptr_t start = ctx_offset(ctx, block);
         if (need > (uintptr_t)ctx->end - start) {

@@ -361,22 +361,31 @@ static inline enum dmheap_verdict module_realign(struct dmheap_ctx* ctx, const v
     return must_move && verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
 }
 
+/* A block's next place would be in itself: it is free memory again. */
+static DMHEAP_COLD enum dmheap_verdict module_refuse_place(struct dmheap_ctx* ctx,
+                                                           const struct dmheap_block* to)
+{
+    (void)record_free(ctx, block_payload(to));
+    return VERDICT_DAMAGED;
+}
+
 /*
  * Allocate a block's next place, on its owner's account. VERDICT_NO_MEMORY, or one of its kind: it
  * is not to be had, and nothing has changed. VERDICT_DAMAGED: it would be in the block itself, whose
- * size was written over and leads past what lies behind it.
+ * size was written over and leads past what lies behind it; only where the block `may_shrink`, for
+ * nothing larger has room in it.
  */
 static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
                                                            size_t alignment, size_t size,
+                                                           bool may_shrink,
                                                            struct module_move* move)
 {
     struct dmheap_block* block = block_of(ptr);
     struct record* record = DMHEAP_ACCOUNTING ? module_of(ctx, block_owner(block)) : NULL;
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
     struct dmheap_block* to = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
-    if (DMHEAP_UNLIKELY(to != NULL && !heap_is_apart(ctx, block, to))) {
-        (void)record_free(ctx, block_payload(to));
-        return VERDICT_DAMAGED;
+    if (may_shrink && to != NULL && DMHEAP_UNLIKELY(!heap_is_apart(ctx, block, to))) {
+        return module_refuse_place(ctx, to);
     }
     move->to = module_charge(ctx, record, to, &verdict);
     if (move->to == NULL) {
@@ -764,9 +773,10 @@ struct module_renaming {
 };
 
 /* See that a module can have another name; then nothing but its new record is there yet. */
-static inline enum dmheap_verdict module_begin_rename(struct dmheap_ctx* ctx, const char* old_text,
-                                                      const char* new_text,
-                                                      struct module_renaming* renaming)
+static DMHEAP_COLD enum dmheap_verdict module_begin_rename(struct dmheap_ctx* ctx,
+                                                           const char* old_text,
+                                                           const char* new_text,
+                                                           struct module_renaming* renaming)
 {
     struct record* record = record_is_nobody(old_text) ? NULL : record_find(ctx, old_text);
     renaming->record = record;
@@ -793,7 +803,8 @@ static inline enum dmheap_verdict module_begin_rename(struct dmheap_ctx* ctx, co
 }
 
 /* Give it that name; its blocks stay its own. */
-static inline void module_end_rename(struct dmheap_ctx* ctx, const struct module_renaming* renaming)
+static DMHEAP_COLD void module_end_rename(struct dmheap_ctx* ctx,
+                                          const struct module_renaming* renaming)
 {
     if (renaming->renamed != NULL) {
         record_unlink(ctx, renaming->record);
@@ -803,8 +814,8 @@ static inline void module_end_rename(struct dmheap_ctx* ctx, const struct module
 }
 
 /* Or leave it as it was. */
-static inline void module_cancel_rename(struct dmheap_ctx* ctx,
-                                        const struct module_renaming* renaming)
+static DMHEAP_COLD void module_cancel_rename(struct dmheap_ctx* ctx,
+                                             const struct module_renaming* renaming)
 {
     if (renaming->renamed != NULL) {
         (void)record_free(ctx, renaming->renamed);

@@ -403,7 +403,7 @@ static inline void record_forget_hints(struct dmheap_ctx* ctx)
     }
 }
 
-static inline void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)
+static DMHEAP_INLINE void record_link(struct dmheap_ctx* ctx, struct record* record, uint32_t hash)
 {
     const unsigned number = record_group_of(record->id);
     struct record_group* group = record_group(ctx, number);
@@ -426,8 +426,8 @@ static inline void record_unlink(struct dmheap_ctx* ctx, const struct record* re
 
 /* ---- records ----------------------------------------------------------------- */
 
-static inline struct record* record_make(struct dmheap_ctx* ctx, const struct record_name* name,
-                                         enum dmheap_verdict* verdict)
+static DMHEAP_INLINE struct record*
+record_make(struct dmheap_ctx* ctx, const struct record_name* name, enum dmheap_verdict* verdict)
 {
     struct record* record = (struct record*)record_alloc(
         ctx, offsetof(struct record, name) + name->length + 1, verdict);

@@ -46,8 +46,8 @@ static enum dmheap_verdict resize(const void* ptr, size_t size, struct module_mo
 {
     enum dmheap_verdict verdict = module_resize(test_heap.ctx, ptr, size);
     if (verdict == VERDICT_MUST_MOVE) {
-        verdict =
-            module_begin_move(test_heap.ctx, ptr, module_alignment(test_heap.ctx, ptr), size, move);
+        verdict = module_begin_move(test_heap.ctx, ptr, module_alignment(test_heap.ctx, ptr), size,
+                                    false, move);
         return verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
     }
     return verdict;
