@@ -112,6 +112,61 @@ fuzz-corpus: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 	        $(FUZZ)/$$fuzzer 2>/dev/null && rm -rf $$kept && mv $(FUZZ)/kept $$kept; \
 	done
 
+# ---- coverage --------------------------------------------------------------------------
+
+# The builds that together compile all of src/, neither optimized nor inlined, so that each branch
+# of the source is one of the program's. Those inside of an assertion do not count: a part of a
+# condition that never fails has a branch that nothing takes.
+COVERAGE       := build/coverage
+COVERAGE_FLAGS := -O0 --coverage -Dalways_inline= -Dflatten=
+
+ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
+
+COVERED := shipped eight portable small all all-eight
+covered-shipped:   SETTINGS_COVERED :=
+covered-eight:     SETTINGS_COVERED := HEADER_BYTES=8
+covered-portable:  SETTINGS_COVERED := ARCH=-m32 HEADER_BYTES=8 NO_INTRINSICS=1 ACCOUNTING=1
+covered-small:     SETTINGS_COVERED := ACCOUNTING=1
+covered-small:     COVERAGE_FLAGS += -D__OPTIMIZE_SIZE__
+covered-all:       SETTINGS_COVERED := $(ALL_SETTINGS)
+covered-all-eight: SETTINGS_COVERED := HEADER_BYTES=8 $(ALL_SETTINGS) ACCOUNTING=0
+
+coverage: $(addprefix covered-,$(COVERED))
+	@tests/coverage.py tests/coverage.txt $(COVERAGE)/*.json
+
+# Threads count at once.
+ifneq ($(TRACE),)
+$(T)/posix/%.o: override CFLAGS += -fprofile-update=atomic
+endif
+
+# What programs reach adds up from run to run, so the count begins anew.
+$(addprefix covered-,$(COVERED)): covered-%:
+	@rm -f $(COVERAGE)/$*-*.json
+	@for step in forget-trace trace; do \
+	    $(MAKE) --no-print-directory SANITIZE= $(SETTINGS_COVERED) LDFLAGS=--coverage \
+	        CFLAGS="$(COVERAGE_FLAGS)" TRACE=$(COVERAGE)/$* $$step || exit 1; \
+	done
+
+forget-trace:
+	@if test -d $(B); then find $(B) -name '*.gcda' -delete; fi
+
+# Users, layers and tools have different settings, so each kind has a file of its own.
+trace: need-cmocka $(PROGRAMS:=.result)
+	@$(call count,$(PROGRAMS:=.result))
+	@mkdir -p $(dir $(TRACE))
+	@for kind in posix layer tool; do \
+	    gcovr --root . --filter src/ --exclude-branches-by-pattern '.*DMHEAP_ASSERT[(].*' \
+	        --json $(TRACE)-$$kind.json $(T)/$$kind || exit 1; \
+	done
+
+# ---- mutants ----------------------------------------------------------------------------
+
+# Every SHARE-th of them.
+SHARE ?= 1
+
+mutants: need-cmocka
+	tests/mutate.py --share $(SHARE)
+
 # ---- the model of threads ---------------------------------------------------------------
 
 model:
@@ -142,4 +197,6 @@ real-programs:
 	tests/preload/run.sh $(ONLY)
 
 .PHONY: test-all cells big-endian misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
-        random play-random corruption play-corruption fuzz fuzz-afl fuzz-corpus model preload real-programs
+        random play-random corruption play-corruption fuzz fuzz-afl fuzz-corpus coverage \
+        $(addprefix covered-,$(COVERED)) forget-trace trace mutants model preload \
+        real-programs

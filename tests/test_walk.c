@@ -361,6 +361,31 @@ static void a_damaged_name_or_map_leads_nowhere(void** state)
     arenas_verify();
 }
 
+/* A free block is found by its footer, which a write over the block in front of it may have hit. */
+static void a_damaged_footer_is_no_free_block(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    (void)dmheap_malloc(100, NULL);
+    void* hole = dmheap_malloc(200, NULL);
+    const struct dmheap_block* behind = block_of(dmheap_malloc(8, NULL));
+    dmheap_free(hole, false);
+    unsigned whole = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &whole));
+    dmheap_word* footer = (dmheap_word*)(uintptr_t)behind - 1;
+    const dmheap_word size = block_footer_before(behind);
+    assert_int_equal(*footer, size);
+    const dmheap_word wrong[] = {0, size + 1, size + 4 * (dmheap_word)KIB};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        unsigned seen = 0;
+        *footer = wrong[i];
+        assert_true(dmheap_ctx_walk(NULL, count_visits, &seen));
+        assert_int_equal(seen, whole - 1);
+    }
+    *footer = size;
+    arenas_verify();
+}
+
 static bool free_all(const struct dmheap_block_info* info, void* context)
 {
     const void** last = context;
@@ -653,6 +678,7 @@ int main(int argc, char** argv)
         heap_case(what_is_too_small_for_a_block_has_nothing_usable),
         heap_case(a_long_piece_of_free_memory_is_visited),
         heap_case(a_damaged_name_or_map_leads_nowhere),
+        heap_case(a_damaged_footer_is_no_free_block),
         heap_case(what_was_visited_is_not_visited_again_as_free_memory),
         heap_case(free_memory_with_broken_links_is_still_there),
         heap_case(figures_that_could_not_be_finished_are_zero),

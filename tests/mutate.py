@@ -1,0 +1,870 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Changes the core in thousands of small ways, one at a time, and sees whether a test notices.
+
+usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--no-sanitizers]
+
+All mutants are compiled into one library: each is an alternative that is chosen when the program
+starts, so that none has to be compiled by itself. The tests run once without any, which tells how
+long each takes and which mutants it meets; then each mutant meets the tests that do, from fast to
+slow, that of its own layer early, until one fails. Those that all tests let
+live meet them again with sanitizers, and are compiled by themselves: one whose object is that of
+the original is none. What lives then has to be in the list, with the reason; what is in the list
+has to live. No assertion, no setting and nothing that the preprocessor reads is changed.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zlib
+
+CORE = ("bits layout live block trailer index heap account record dead module registry edge "
+        "request policy leak walk quota several").split()
+BUILD = "build/mutants"
+
+DEFAULTS = {"HEADER_BYTES": 4, "NO_INTRINSICS": 0, "ACCOUNTING": 0, "SEQUENCE": 0, "CANARY": 0,
+            "POISON": 0, "GUARD": 0}
+
+
+def settings(options="", **changed):
+    values = {**DEFAULTS, **changed}
+    return options.split() + [f"-DDMHEAP_{name}={value}" for name, value in values.items()]
+
+
+# The settings that together contain all of the core, those that are shipped first.
+BUILDS = {
+    "shipped": settings(),
+    "all": settings(ACCOUNTING=1, SEQUENCE=1, CANARY=1, POISON=1, GUARD=1),
+    "small": settings("-m32 -D__OPTIMIZE_SIZE__", ACCOUNTING=1, NO_INTRINSICS=1),
+}
+
+# Users of the ports, what needs another build, and what takes its time for what others try.
+LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threads",
+            "test_corruption"}
+# Programs that take longer meet the mutants in the first build only.
+LONG = 2
+# The tests of a layer that is not named like its test.
+OWN_TEST = {"layout": "test_heap", "dead": "test_account", "quota": "test_account",
+            "registry": "test_ctx", "several": "test_ctx", "edge": "test_header",
+            "request": "test_policy", "leak": "test_policy"}
+
+# ---- tokens ----------------------------------------------------------------------------
+
+TOKEN = re.compile(r"""
+    (?P<space>\s+|/\*.*?\*/|//[^\n]*|^[ \t]*\#(?:[^\n\\]|\\.)*)
+  | (?P<name>[A-Za-z_]\w*)
+  | (?P<number>0[xX][0-9a-fA-F]+[uUlL]*|\d+[uUlL]*)
+  | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+  | (?P<sign><<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.)
+""", re.X | re.S | re.M)
+
+Token = collections.namedtuple("Token", "kind text start end")
+
+
+def tokens_of(source):
+    return [Token(match.lastgroup, match.group(), match.start(), match.end())
+            for match in TOKEN.finditer(source) if match.lastgroup != "space"]
+
+
+# ---- mutants ---------------------------------------------------------------------------
+
+class Mutant:
+    """A part of a file that is replaced: from `start` to `end`."""
+
+    def __init__(self, where, start, end, text, what):
+        self.where, self.start, self.end, self.text, self.what = where, start, end, text, what
+        self.number = 0
+        self.name = ()
+
+
+RELATIONS = {"<": ("<=", ">="), "<=": ("<", ">"), ">": (">=", "<="), ">=": (">", "<"),
+             "==": ("!=",), "!=": ("==",)}
+OTHERS = {"+": "-", "-": "+", "&&": "||", "||": "&&", "&": "|", "|": "&", "^": "|", "<<": ">>",
+          ">>": "<<", "*": "/", "/": "*", "%": "/"}
+ASSIGNMENTS = {"+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "^=": "|=", "<<=": ">>=",
+               ">>=": "<<=", "*=": "/=", "/=": "*="}
+LEVELS = [("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="),
+          ("<<", ">>"), ("+", "-"), ("*", "/", "%")]
+TYPES = re.compile(r"(const|volatile|unsigned|signed|int|char|bool|void|long|short|struct|enum|union"
+                   r"|\w+_t|dmheap_word|live_map_word|trailer_word|record_id|quota"
+                   r"|dmheap_failure_hook|dmheap_death_hook)$")
+SETTING = re.compile(r"!?(DMHEAP_[A-Z_]+|INDEX_WRITES_NONE|RECORD_HINTS|HEAP_SWEEP_RUNS)$")
+OPAQUE = {"sizeof", "offsetof", "DMHEAP_ASSERT", "DMHEAP_STATIC_ASSERT"}
+
+
+class Node:
+    """An expression: its place in the source, and its text with all mutants in it."""
+
+    def __init__(self, start, end, text, kind=""):
+        self.start, self.end, self.text, self.kind = start, end, text, kind
+
+
+class Parser:
+    """Statements and expressions of one file, in the C that this project writes."""
+
+    def __init__(self, source, path):
+        self.source, self.path = source, path
+        self.tokens = tokens_of(source)
+        self.at = 0
+        self.function = ""
+        self.returns = ""
+        self.mutants = []
+
+    # -- tokens
+
+    def peek(self, ahead=0):
+        place = self.at + ahead
+        return self.tokens[place].text if place < len(self.tokens) else ""
+
+    def take(self, text=None):
+        token = self.tokens[self.at]
+        if text is not None and token.text != text:
+            line = self.source.count("\n", 0, token.start) + 1
+            raise SyntaxError(f"{self.path}:{line}: {text} expected, not {token.text}")
+        self.at += 1
+        return token
+
+    def raw(self, start, end):
+        return self.source[start:end]
+
+    def skip_pair(self):
+        """Pass from an opening bracket to behind its closing one."""
+        depth = 0
+        while True:
+            text = self.take().text
+            depth += text in "([{"
+            depth -= text in ")]}"
+            if depth == 0:
+                return self.tokens[self.at - 1].end
+
+    # -- mutants
+
+    def mutate(self, start, end, text, what):
+        mutant = Mutant(self.function, start, end, text, what)
+        self.mutants.append(mutant)
+        mutant.number = len(self.mutants)
+        return f"MUT(@{mutant.number}@)"
+
+    def choose(self, node, alternatives):
+        """The node's text, or one of [(what, text)]."""
+        text = node.text
+        for what, other in alternatives:
+            text = f"({self.mutate(node.start, node.end, other, what)} ? ({other}) : ({text}))"
+        return Node(node.start, node.end, text, node.kind)
+
+    # -- expressions
+
+    def condition(self):
+        """An expression that is true or false; compared with nothing, it may be negated."""
+        node = self.expression()
+        raw = self.raw(node.start, node.end)
+        if node.kind in ("compare", "not", "setting") or SETTING.match(raw):
+            return node
+        return self.choose(node, [("negated", f"!({raw})")])
+
+    def expression(self):
+        node = self.ternary()
+        if self.peek() in ("=",) or self.peek() in ASSIGNMENTS:
+            self.take()
+            right = self.expression()
+            sign = self.raw(node.end, right.start)
+            return Node(node.start, right.end, node.text + sign + right.text, "assignment")
+        return node
+
+    def ternary(self):
+        node = self.binary(0)
+        if self.peek() != "?":
+            return node
+        raw = self.raw(node.start, node.end)
+        cond = node
+        if node.kind not in ("compare", "not", "setting") and not SETTING.match(raw):
+            cond = self.choose(node, [("negated", f"!({raw})")])
+        self.take("?")
+        yes = self.expression()
+        self.take(":")
+        no = self.ternary()
+        return Node(node.start, no.end, f"({cond.text}) ? ({yes.text}) : ({no.text})", "ternary")
+
+    def binary(self, level):
+        if level == len(LEVELS):
+            return self.unary()
+        left = self.binary(level + 1)
+        while self.peek() in LEVELS[level]:
+            sign = self.take()
+            right = self.binary(level + 1)
+            left = self.join(left, sign, right)
+        return left
+
+    def join(self, left, sign, right):
+        raw_left = self.raw(left.start, left.end)
+        raw_right = self.raw(right.start, right.end)
+        others = RELATIONS.get(sign.text) or (OTHERS[sign.text],)
+        kind = "compare" if sign.text in RELATIONS else sign.text
+        is_setting = sign.text in ("&&", "||") and (SETTING.match(raw_left)
+                                                    or SETTING.match(raw_right))
+        node = Node(left.start, right.end, f"({left.text}) {sign.text} ({right.text})", kind)
+        if is_setting:
+            return node
+        return self.choose(node, [(f"{sign.text} to {other}", f"({raw_left}) {other} ({raw_right})")
+                                  for other in others])
+
+    def is_cast(self):
+        """Is what stands in the brackets here a type?"""
+        place = self.at + 1
+        if not TYPES.match(self.tokens[place].text):
+            return False
+        while self.tokens[place].text != ")":
+            place += 1
+        return self.tokens[place + 1].kind in ("name", "number", "text") \
+            or self.tokens[place + 1].text in "(~-*&!"
+
+    def unary(self):
+        token = self.tokens[self.at]
+        if token.text in ("!", "~"):
+            self.take()
+            inner = self.unary()
+            node = Node(token.start, inner.end, f"{token.text}({inner.text})",
+                        "not" if token.text == "!" else "")
+            raw = self.raw(inner.start, inner.end)
+            if SETTING.match(raw):
+                node.kind = "setting"
+                return node
+            return self.choose(node, [(f"without {token.text}", f"{raw}")])
+        if token.text in ("-", "*", "&", "+"):
+            self.take()
+            inner = self.unary()
+            return Node(token.start, inner.end, self.raw(token.start, inner.start) + inner.text)
+        if token.text in ("++", "--"):
+            self.take()
+            inner = self.unary()
+            node = Node(token.start, inner.end, self.raw(token.start, inner.end))
+            other = "--" if token.text == "++" else "++"
+            return self.choose(node, [(f"{token.text} to {other}",
+                                       other + self.raw(inner.start, inner.end))])
+        if token.text == "(" and self.is_cast():
+            end = self.skip_pair()
+            inner = self.unary()
+            return Node(token.start, inner.end, self.raw(token.start, end) + inner.text)
+        return self.postfix()
+
+    def postfix(self):
+        token = self.take()
+        if token.text == "(":
+            inner = self.expression()
+            end = self.take(")").end
+            node = Node(token.start, end, f"({inner.text})", inner.kind)
+        elif token.text in OPAQUE:
+            node = Node(token.start, self.skip_pair(), "")
+            node.text = self.raw(node.start, node.end)
+        elif token.kind == "number":
+            node = self.literal(token)
+        elif token.text in ("true", "false"):
+            other = "false" if token.text == "true" else "true"
+            node = self.choose(Node(token.start, token.end, token.text, "literal"),
+                               [(f"{token.text} to {other}", other)])
+        else:
+            node = Node(token.start, token.end, token.text)
+            while self.tokens[self.at].kind == "text" and token.kind == "text":
+                node.end = self.take().end
+                node.text = self.raw(node.start, node.end)
+        while self.peek() in ("(", "[", ".", "->", "++", "--"):
+            node = self.suffix(node)
+        return node
+
+    def suffix(self, node):
+        sign = self.take()
+        if sign.text == "(":
+            text = node.text + "("
+            while self.peek() != ")":
+                text += self.expression().text
+                if self.peek() == ",":
+                    self.take()
+                    text += ", "
+            return Node(node.start, self.take(")").end, text + ")", "call")
+        if sign.text == "[":
+            inner = self.expression()
+            return Node(node.start, self.take("]").end, f"{node.text}[{inner.text}]")
+        if sign.text in (".", "->"):
+            name = self.take()
+            return Node(node.start, name.end, f"{node.text}{sign.text}{name.text}")
+        raw = self.raw(node.start, node.end)
+        other = "--" if sign.text == "++" else "++"
+        return self.choose(Node(node.start, sign.end, raw + sign.text),
+                           [(f"{sign.text} to {other}", raw + other)])
+
+    def literal(self, token):
+        digits = token.text.rstrip("uUlL")
+        suffix = token.text[len(digits):]
+        value = int(digits, 0)
+        others = {0: [1], 1: [0, 2]}.get(value, [value + 1])
+        return self.choose(Node(token.start, token.end, token.text, "literal"),
+                           [(f"{token.text} to {other}", f"{other}{suffix}") for other in others])
+
+    # -- statements
+
+    def statements(self):
+        """Up to the closing brace: the text of all of them."""
+        text = ""
+        while self.peek() != "}":
+            text += self.statement()
+        return text
+
+    def braced(self):
+        self.take("{")
+        text = self.statements()
+        self.take("}")
+        return "{\n" + text + "}\n"
+
+    def statement(self):
+        word = self.peek()
+        start = self.tokens[self.at].start
+        if word == "{":
+            return self.braced()
+        if word in ("if", "while", "switch"):
+            self.take()
+            self.take("(")
+            node = self.condition() if word != "switch" else self.expression()
+            self.take(")")
+            text = f"{word} ({node.text}) " + self.statement()
+            if word == "if" and self.peek() == "else":
+                self.take()
+                text += "else " + self.statement()
+            return text
+        if word == "do":
+            self.take()
+            text = "do " + self.statement()
+            self.take("while")
+            self.take("(")
+            node = self.condition()
+            self.take(")")
+            self.take(";")
+            return text + f"while ({node.text});\n"
+        if word == "for":
+            return self.loop()
+        if word == "return":
+            return self.result()
+        if word in ("case", "default"):
+            while self.take().text != ":":
+                pass
+            return self.raw(start, self.tokens[self.at - 1].end) + "\n"
+        if word in ("break", "continue"):
+            self.take()
+            return self.optional(start, self.take(";").end, f"{word};")
+        if word == "static" or TYPES.match(word) and self.peek(1) != "(":
+            return self.declaration()
+        if word == "DMHEAP_ASSERT":
+            self.take()
+            self.skip_pair()
+            return self.raw(start, self.take(";").end) + "\n"
+        return self.action()
+
+    def optional(self, start, end, text, others=()):
+        """A statement that may be left out, or be another."""
+        choice = f"if (!{self.mutate(start, end, ';', 'deleted')}) {{ {text} }}"
+        for what, other in others:
+            choice = f"if ({self.mutate(start, end, other, what)}) {{ {other} }} else {choice}"
+        return "{ " + choice + " }\n"
+
+    def action(self):
+        """A call or an assignment."""
+        first = self.at
+        start = self.tokens[first].start
+        node = self.ternary()
+        sign = self.peek()
+        if sign == "=" or sign in ASSIGNMENTS:
+            self.take()
+            right = self.expression()
+            end = self.take(";").end
+            left = self.raw(node.start, node.end)
+            others = []
+            if sign in ASSIGNMENTS:
+                other = ASSIGNMENTS[sign]
+                others = [(f"{sign} to {other}",
+                           f"{left} {other} {self.raw(right.start, right.end)};")]
+            return self.optional(start, end, f"{node.text} {sign} {right.text};", others)
+        end = self.take(";").end
+        return self.optional(start, end, node.text + ";")
+
+    def loop(self):
+        self.take("for")
+        self.take("(")
+        text = "for ("
+        if self.peek() == ";":
+            self.take()
+            text += ";"
+        elif TYPES.match(self.peek()):
+            text += self.declaration().strip()
+        else:
+            text += self.expression().text
+            self.take(";")
+            text += ";"
+        text += " " + (self.condition().text if self.peek() != ";" else "")
+        self.take(";")
+        text += "; " + (self.expression().text if self.peek() != ")" else "")
+        self.take(")")
+        return text + ") " + self.statement()
+
+    def declaration(self):
+        """The initializer is an expression, unless it is a list or there are more of them."""
+        start = self.tokens[self.at].start
+        place, depth, commas, equal = self.at, 0, 0, None
+        while depth != 0 or self.tokens[place].text != ";":
+            text = self.tokens[place].text
+            depth += text in ("(", "[", "{")
+            depth -= text in (")", "]", "}")
+            commas += depth == 0 and text == ","
+            equal = place if depth == 0 and text == "=" and equal is None else equal
+            place += 1
+        end = self.tokens[place].end
+        if self.peek() == "static" or commas != 0 or equal is None \
+                or self.tokens[equal + 1].text == "{":
+            self.at = place + 1
+            return self.raw(start, end) + "\n"
+        self.at = equal + 1
+        head = self.raw(start, self.tokens[self.at].start)
+        node = self.expression()
+        self.take(";")
+        return head + node.text + ";\n"
+
+    def result(self):
+        start = self.take("return").start
+        if self.peek() == ";":
+            return self.optional(start, self.take().end, "return;")
+        node = self.expression()
+        raw = self.raw(node.start, node.end)
+        others = []
+        if "*" in self.returns:
+            others = [("NULL instead", "NULL")] if raw != "NULL" else []
+        elif "bool" in self.returns:
+            if node.kind not in ("compare", "not", "literal", "setting"):
+                others = [("negated", f"!({raw})")]
+        elif "dmheap_verdict" in self.returns:
+            other = "VERDICT_DAMAGED" if raw == "VERDICT_OK" else "VERDICT_OK"
+            others = [(f"{other} instead", other)]
+        elif node.kind != "literal" and "struct" not in self.returns:
+            others = [("one more", f"({raw}) + 1")]
+        self.take(";")
+        return f"return {self.choose(node, others).text};\n"
+
+    # -- files
+
+    def functions(self):
+        """The file with all mutants in its functions."""
+        result, copied, depth, head = "", 0, 0, 0
+        while self.at < len(self.tokens):
+            token = self.tokens[self.at]
+            if token.text == "{" and depth == 0 and self.tokens[self.at - 1].text == ")":
+                self.name_function(head)
+                result += self.raw(copied, token.start) + self.braced()
+                copied = self.tokens[self.at - 1].end
+                head = self.at
+                continue
+            depth += token.text in ("{", "(", "[")
+            depth -= token.text in ("}", ")", "]")
+            self.at += 1
+            if depth == 0 and token.text in (";", "}"):
+                head = self.at
+        return result + self.raw(copied, len(self.source))
+
+    def name_function(self, head):
+        words = [token.text for token in self.tokens[head:self.at]]
+        place = next(i for i in range(1, len(words))
+                     if words[i] == "(" and words[i - 1] != "__attribute__")
+        self.function = words[place - 1]
+        self.returns = " ".join(words[:place - 1])
+
+
+def name_all(parser):
+    """What a mutant is called does not change with what is elsewhere in the file."""
+    seen = collections.Counter()
+    for mutant in parser.mutants:
+        begin = parser.source.rfind("\n", 0, mutant.start) + 1
+        end = parser.source.find("\n", mutant.start)
+        key = (parser.path, mutant.where, " ".join(parser.source[begin:end].split()), mutant.what)
+        seen[key] += 1
+        mutant.name = key[:3] + (key[3] + (f" #{seen[key]}" if seen[key] > 1 else ""),)
+
+
+# ---- building --------------------------------------------------------------------------
+
+RUNTIME = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+unsigned char mutant_reached[MUTANTS + 1];
+unsigned mutant_now;
+__attribute__((constructor)) static void mutant_begin(void)
+{
+    const char* now = getenv("MUTANT");
+    const char* seconds = getenv("MUTANT_SECONDS");
+    mutant_now = now != NULL ? (unsigned)atoi(now) : 0;
+    if (seconds != NULL) {
+        const struct rlimit limit = {(rlim_t)atoi(seconds), (rlim_t)atoi(seconds)};
+        setrlimit(RLIMIT_CPU, &limit);
+    }
+}
+__attribute__((destructor)) static void mutant_end(void)
+{
+    char name[1000];
+    const char* front = getenv("MUTANT_REACHED");
+    if (front != NULL) {
+        snprintf(name, sizeof(name), "%s.%d", front, (int)getpid());
+        FILE* file = fopen(name, "wb");
+        if (file != NULL) {
+            fwrite(mutant_reached, 1, sizeof(mutant_reached), file);
+            fclose(file);
+        }
+    }
+}
+"""
+
+# Random cases begin with the same number each time.
+HEADER = r"""
+#include <time.h>
+extern unsigned char mutant_reached[];
+extern unsigned mutant_now;
+#define MUT(number) (mutant_reached[number] = 1, mutant_now == (number))
+#define time(place) ((time_t)1)
+"""
+
+
+def run(command, **others):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", check=False, **others)
+
+
+class Build:
+    """All tests with all mutants, for some settings."""
+
+    def __init__(self, name, flags, sanitize=()):
+        self.name = name + ("-sanitized" if sanitize else "")
+        self.folder = f"{BUILD}/{self.name}"
+        self.flags = ["gcc", "-std=gnu99", "-w", "-O0", "-Dalways_inline=", "-Dflatten=",
+                      "-Iinclude", "-Istandin", "-I.", f"-I{BUILD}/src", "-Itests",
+                      "-DDMHEAP_ASSERTS=1", '-DDMHEAP_PORT_HEADER="tests/port/dmheap_port.h"',
+                      "-include", f"{BUILD}/mutant.h", *flags, *sanitize]
+        self.tests = {}
+
+    def compile(self, source, more=()):
+        target = f"{self.folder}/{os.path.basename(source)[:-2]}.o"
+        return run([*self.flags, *more, "-c", "-o", target, source])
+
+    def build_library(self):
+        os.makedirs(self.folder, exist_ok=True)
+        return self.compile(f"{BUILD}/src/dmheap.c")
+
+    def build_tests(self, jobs, count):
+        sources = sorted(f"tests/{name}" for name in os.listdir("tests")
+                         if re.fullmatch(r"test_\w+\.c", name) and name[:-2] not in LEFT_OUT)
+        sources += ["tests/fuzz/fuzz_operations.c"]
+        if "-DDMHEAP_ACCOUNTING=1" not in self.flags:
+            sources.remove("tests/test_account.c")
+        helpers = ["tests/port/test_port.c", "tests/fuzz/fuzz_files.c", f"{BUILD}/mutant.c"]
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            results = pool.map(lambda source: self.compile(source, [f"-DMUTANTS={count}"]),
+                               sources + helpers)
+            for source, result in zip(sources + helpers, results):
+                if result.returncode != 0:
+                    sys.exit(f"{source}: {result.stdout}")
+            results = pool.map(self.link, [os.path.basename(source)[:-2] for source in sources])
+            self.tests = dict(results)
+
+    def link(self, test):
+        names = ["test_port", "mutant"]
+        names += [] if test == "test_refusal" else ["dmheap"]
+        names += ["fuzz_files"] if test.startswith("fuzz") else []
+        program = f"{self.folder}/{test}"
+        result = run([*self.flags, "-o", program, f"{program}.o",
+                      *(f"{self.folder}/{name}.o" for name in names), "-lcmocka", "-pthread"])
+        if result.returncode != 0:
+            sys.exit(f"{test}: {result.stdout}")
+        return test, Test(program, test)
+
+
+class Test:
+    """A test program: how long it takes, and which mutants it passes by."""
+
+    def __init__(self, program, name):
+        self.program, self.name = program, name
+        self.seconds, self.reached = 0.0, b""
+
+    def measure(self, count):
+        folder, front = os.path.dirname(self.program), f"{self.name}.reached."
+        for name in os.listdir(folder):
+            if name.startswith(front):
+                os.remove(f"{folder}/{name}")
+        with open(f"{self.program}.log", "w", encoding="utf-8") as log:
+            child = subprocess.Popen([self.program], stdout=log, stderr=log,
+                                     env={**os.environ, "MUTANT_REACHED": self.program + ".reached"})
+            _, status, usage = os.wait4(child.pid, 0)
+        if status != 0:
+            sys.exit(f"{self.program} fails without any mutant, see {self.program}.log")
+        self.seconds = usage.ru_utime + usage.ru_stime
+        reached = bytearray(count + 1)
+        for name in os.listdir(folder):
+            if name.startswith(front):
+                with open(f"{folder}/{name}", "rb") as stream:
+                    for number, byte in enumerate(stream.read()):
+                        reached[number] |= byte
+        self.reached = bytes(reached)
+
+    def kills(self, mutant):
+        """None, "failed" or "time": does the test notice it?"""
+        seconds = int(self.seconds * 4) + 2
+        environment = {**os.environ, "MUTANT": str(mutant.number), "MUTANT_SECONDS": str(seconds)}
+        try:
+            result = run([self.program], env=environment, timeout=60 + 20 * seconds)
+        except subprocess.TimeoutExpired:
+            return "time"
+        if result.returncode == 0:
+            return None
+        return "time" if result.returncode in (-9, -24) else "failed"
+
+
+# ---- the work --------------------------------------------------------------------------
+
+def parse_all():
+    parsers = []
+    for layer in CORE:
+        path = f"src/dmheap_{layer}.h"
+        with open(path, encoding="utf-8") as stream:
+            parser = Parser(stream.read(), path)
+        parser.text = parser.functions()
+        name_all(parser)
+        lost = [mutant.number for mutant in parser.mutants
+                if f"@{mutant.number}@" not in parser.text]
+        assert not lost, (path, lost)
+        parsers.append(parser)
+    number = 0
+    for parser in parsers:
+        first = number
+        for mutant in parser.mutants:
+            number += 1
+            mutant.number = number
+        parser.text = re.sub(r"@(\d+)@", lambda match, first=first: str(first + int(match[1])),
+                             parser.text)
+    return parsers
+
+
+def write_sources(parsers, dropped, count):
+    shutil.rmtree(f"{BUILD}/src", ignore_errors=True)
+    shutil.copytree("src", f"{BUILD}/src")
+    with open(f"{BUILD}/mutant.h", "w", encoding="utf-8") as stream:
+        stream.write(HEADER)
+    with open(f"{BUILD}/mutant.c", "w", encoding="utf-8") as stream:
+        stream.write("#define MUTANTS_HERE 1\n" + RUNTIME)
+    for parser in parsers:
+        text = parser.text
+        for number in dropped:
+            text = drop(text, number)
+        with open(f"{BUILD}/{parser.path}", "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def drop(text, number):
+    """Take out a mutant that does not compile: its alternative becomes a copy of the original."""
+    mark = f"(MUT({number}) ? ("
+    place = text.find(mark)
+    if place < 0:
+        return text
+    begin = place + len(mark)
+    depth, end = 1, begin
+    while depth != 0:
+        depth += text[end] == "("
+        depth -= text[end] == ")"
+        end += 1
+    return text[:place] + "(0 ? 0 : " + text[end + 3:]
+
+
+def compile_all(parsers, builds, count):
+    """What does not compile is no mutant: find it out and leave it away."""
+    dropped = set()
+    while True:
+        write_sources(parsers, dropped, count)
+        wrong = set()
+        for build in builds:
+            result = build.build_library()
+            for path, line, column in re.findall(r"^(\S+):(\d+):(\d+): error", result.stdout, re.M):
+                with open(path, encoding="utf-8") as stream:
+                    lines = stream.read().splitlines()
+                before = "\n".join(lines[:int(line) - 1]) + lines[int(line) - 1][:int(column)]
+                numbers = re.findall(r"MUT\((\d+)\)", before)
+                if not numbers:
+                    sys.exit(result.stdout)
+                wrong.add(int(numbers[-1]))
+            if result.returncode != 0 and not wrong:
+                sys.exit(result.stdout)
+        if wrong <= dropped:
+            if wrong:
+                sys.exit(f"cannot leave away {wrong}")
+            return dropped
+        dropped |= wrong
+
+
+def measure_all(builds, count, jobs):
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda test: test.measure(count),
+                      [test for build in builds for test in build.tests.values()]))
+
+
+def is_equivalent(parser, mutant):
+    """Is the library the same with it, in all settings?"""
+    folder = f"{BUILD}/alone/{mutant.number}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree("src", f"{folder}/src")
+    changed = parser.source[:mutant.start] + mutant.text + parser.source[mutant.end:]
+    same = True
+    for flags in BUILDS.values():
+        objects = []
+        for text in (parser.source, changed):
+            with open(f"{folder}/{parser.path}", "w", encoding="utf-8") as stream:
+                stream.write(text)
+            result = run(["gcc", "-std=gnu99", "-w", "-O2", *flags, "-Iinclude",
+                          "-Istandin", "-I.", '-DDMHEAP_PORT_HEADER="ports/bare/dmheap_port.h"',
+                          "-c", "-o", f"{folder}/dmheap.o", f"{folder}/src/dmheap.c"])
+            with open(f"{folder}/dmheap.o", "rb") as stream:
+                objects.append(stream.read() if result.returncode == 0 else result.stdout)
+        same = same and objects[0] == objects[1]
+        if not same:
+            break
+    shutil.rmtree(folder)
+    return same
+
+
+def order(build, mutant, layer):
+    own = OWN_TEST.get(layer, f"test_{layer}")
+    reaching = [test for test in build.tests.values() if test.reached[mutant.number]]
+    return sorted(reaching, key=lambda test: test.seconds / (10 if test.name == own else 1))
+
+
+def try_to_kill(builds, mutant, layer):
+    """(how, by what); how is None where it lives, "unreached" where no test meets it."""
+    how = "unreached"
+    for build in builds:
+        for test in order(build, mutant, layer):
+            if build is not builds[0] and test.seconds > LONG:
+                continue
+            how = test.kills(mutant)
+            if how is not None:
+                return how, f"{test.name} ({build.name})"
+    return how, None
+
+
+def is_in_share(mutant, share):
+    """One of so many, by its name: whatever else changes, it stays in or out."""
+    return zlib.crc32(" ".join(mutant.name).encode()) % share == 0
+
+
+def read_list(name):
+    reasons = {}
+    if os.path.exists(name):
+        with open(name, encoding="utf-8") as stream:
+            for line in stream:
+                line = line.strip()
+                if line and not line.startswith("#"):
+                    *mutant, reason = line.split(" ## ")
+                    reasons[tuple(mutant)] = reason
+    return reasons
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--share", type=int, default=1)
+    arguments.add_argument("--jobs", type=int, default=2)
+    arguments.add_argument("--list", default="tests/mutants.txt")
+    arguments.add_argument("--only", action="append", default=[])
+    arguments.add_argument("--no-sanitizers", action="store_true")
+    options = arguments.parse_args()
+    begin = time.monotonic()
+    os.makedirs(BUILD, exist_ok=True)
+    reasons = read_list(options.list)
+
+    parsers = parse_all()
+    everything = [(parser, mutant) for parser in parsers for mutant in parser.mutants]
+    count = len(everything)
+    builds = [Build(name, flags) for name, flags in BUILDS.items()]
+    dropped = compile_all(parsers, builds, count)
+    names = {mutant.name for _, mutant in everything}
+    chosen = [(parser, mutant) for parser, mutant in everything
+              if mutant.number not in dropped and is_in_share(mutant, options.share)
+              and (not options.only or any(word in " ## ".join(mutant.name)
+                                           for word in options.only))]
+    print(f"{count} mutants, {len(dropped)} of them do not compile; {len(chosen)} are tried",
+          flush=True)
+    for build in builds:
+        build.build_tests(options.jobs, count)
+    measure_all(builds, count, options.jobs)
+    print(f"built and measured after {time.monotonic() - begin:.0f} s", flush=True)
+
+    killers, lived, times = collections.Counter(), [], 0
+
+    def attempt(pair):
+        parser, mutant = pair
+        return try_to_kill(builds, mutant, parser.path[len("src/dmheap_"):-2])
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for (parser, mutant), (how, killer) in zip(chosen, pool.map(attempt, chosen)):
+            if killer is not None:
+                killers[killer.split(" ")[0]] += 1
+                times += how == "time"
+            else:
+                lived.append((parser, mutant, how))
+                if mutant.name not in reasons:
+                    print(f"lives{' unreached' if how else ''}: {' ## '.join(mutant.name)}",
+                          flush=True)
+            if killer is not None and mutant.name in reasons:
+                print(f"listed, but killed by {killer}: {' ## '.join(mutant.name)}", flush=True)
+    print(f"tried after {time.monotonic() - begin:.0f} s", flush=True)
+    return finish(options, reasons, names, lived, killers, times, count, len(chosen), begin)
+
+
+def finish(options, reasons, names, lived, killers, times, count, tried, begin):
+    """Sanitizers and objects decide on what is not in the list; then the figures."""
+    unlisted = [(parser, mutant) for parser, mutant, _ in lived if mutant.name not in reasons]
+    equal = 0
+    if unlisted:
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            same = list(pool.map(lambda pair: is_equivalent(*pair), unlisted))
+        equal = sum(same)
+        unlisted = [pair for pair, is_same in zip(unlisted, same) if not is_same]
+    sanitized = 0
+    if unlisted and not options.no_sanitizers:
+        build = Build("all", BUILDS["all"], ("-fsanitize=address,undefined",
+                                             "-fno-sanitize-recover=all", "-g"))
+        build.build_library()
+        build.build_tests(options.jobs, count)
+        measure_all([build], count, options.jobs)
+        left = []
+        for parser, mutant in unlisted:
+            how, killer = try_to_kill([build], mutant, parser.path[len("src/dmheap_"):-2])
+            sanitized += killer is not None
+            if killer is None:
+                left.append((parser, mutant))
+        unlisted = left
+    explained = sum(mutant.name in reasons for _, mutant, _ in lived)
+    gone = sorted(name for name in reasons if name not in names)
+    killed_listed = tried - len(lived)
+    killed = killed_listed + sanitized
+    for parser, mutant in unlisted:
+        print(f"SURVIVES: {' ## '.join(mutant.name)}")
+    for name in gone:
+        print(f"NO SUCH MUTANT: {' ## '.join(name)}")
+    print(f"{tried} tried: {killed} killed, {times} of them by time and {sanitized} by sanitizers;"
+          f" {equal} equivalent; {explained} explained; {len(unlisted)} survive")
+    if tried != equal:
+        print(f"score {100 * killed / (tried - equal):.1f} %,"
+              f" {100 * (killed + explained) / (tried - equal):.1f} % with those explained;"
+              f" {time.monotonic() - begin:.0f} s")
+    print("killed by: " + ", ".join(f"{name} {number}" for name, number in killers.most_common()))
+    return 1 if unlisted or gone else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
