@@ -987,6 +987,25 @@ static void a_class_with_a_damaged_block_is_abandoned_and_another_place_serves(v
     }
 }
 
+/* Whose header and footer agree, in memory that no block has yet. */
+static void a_free_block_that_ends_in_the_untouched_end_is_not_taken(void** state)
+{
+    (void)state;
+    static const unsigned wanted[] = {9, 70}; /* from a larger class, and from its own */
+    for (size_t i = 0; i < COUNT_OF(wanted); i++) {
+        open_heap(4 * KIB);
+        struct dmheap_block* hole = make_hole(70 * GRANULE);
+        const dmheap_word top = test_heap.ctx->top;
+        const dmheap_word size = top - offset_of(hole) + 8 * GRANULE;
+        const uintptr_t size_class = index_class(test_heap.ctx, block_size(hole));
+        hole->header = size;
+        ((dmheap_word*)block_at(hole, (uintptr_t)size))[-1] = size;
+        assert_int_equal(offset_of(make(wanted[i] * GRANULE)), top);
+        expect_given_up(size_class);
+        arenas_release();
+    }
+}
+
 static void an_aligned_request_abandons_a_damaged_class_too(void** state)
 {
     (void)state;
@@ -2114,6 +2133,7 @@ int main(void)
         heap_case(a_link_to_behind_the_last_block_is_refused),
         heap_case(a_live_header_behind_that_claims_to_be_free_is_refused),
         heap_case(a_class_with_a_damaged_block_is_abandoned_and_another_place_serves),
+        heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_taken),
         heap_case(an_aligned_request_abandons_a_damaged_class_too),
         heap_case(the_short_path_leaves_a_damaged_class_to_the_long_one),
         heap_case(only_a_suspect_class_is_given_up),
