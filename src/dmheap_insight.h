@@ -208,13 +208,18 @@ static void measure_finish(struct measure* measure)
     }
 }
 
-/* What is known of a heap without a walk, under the lock. */
-static void measure_begin(struct measure* measure, struct dmheap_stats* stats,
-                          struct dmheap_ctx* heap)
+/* Before the lock is taken: nothing is known. */
+static void measure_clear(struct measure* measure, struct dmheap_stats* stats)
 {
     memset(measure, 0, sizeof(*measure));
     memset(stats, 0, sizeof(*stats));
     measure->stats = stats;
+}
+
+/* What is known of a heap without a walk, under the lock. */
+static void measure_begin(const struct measure* measure, struct dmheap_ctx* heap)
+{
+    struct dmheap_stats* stats = measure->stats;
     stats->size = (size_t)(heap->end - heap->first);
     stats->overhead = (size_t)(heap->first + DMHEAP_WORD_BYTES);
     stats->largest_alloc = (size_t)heap_largest(heap);
@@ -237,14 +242,14 @@ static bool measure_blocks(struct measure* measure, dmheap_word serial)
 bool dmheap_ctx_get_stats(struct dmheap_ctx* ctx, struct dmheap_stats* stats)
 {
     struct measure measure;
-    memset(stats, 0, sizeof(*stats));
+    measure_clear(&measure, stats);
     dmheap_port_lock();
     struct dmheap_ctx* heap = find_heap(ctx);
     const dmheap_word serial = heap->serial;
     if (heap == &no_heap) {
         return unlock_and_report(VERDICT_NO_HEAP, "measurement", ctx);
     }
-    measure_begin(&measure, stats, heap);
+    measure_begin(&measure, heap);
     dmheap_port_unlock();
     return measure_blocks(&measure, serial);
 }

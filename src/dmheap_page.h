@@ -65,10 +65,11 @@ static bool page_goes_on(const struct page* page)
 static bool page_get_stats(const struct page* page, struct dmheap_stats* stats)
 {
     struct measure measure;
+    measure_clear(&measure, stats);
     dmheap_port_lock();
     struct dmheap_ctx* heap = registry_of_serial(page->serial);
     if (heap != NULL) {
-        measure_begin(&measure, stats, heap);
+        measure_begin(&measure, heap);
     }
     dmheap_port_unlock();
     return heap != NULL && measure_blocks(&measure, page->serial);

@@ -7,6 +7,8 @@ LENGTH ?= 6
 TIME   ?= 60
 FUZZ   := build/fuzz
 
+ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
+
 test-all: test cells big-endian misra exhaustive corruption fuzz model real-programs
 
 # ---- cells -----------------------------------------------------------------------
@@ -45,8 +47,7 @@ STEPS ?= 10000000
 SEED  ?= $(shell date +%s)
 
 random:
-	@$(MAKE) --no-print-directory CFLAGS=-O2 SANITIZE= ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 \
-	    GUARD=1 play-random
+	@$(MAKE) --no-print-directory CFLAGS=-O2 SANITIZE= $(ALL_SETTINGS) play-random
 
 play-random: $(T)/test_model
 	$< $(SEED) $(STEPS)
@@ -119,8 +120,6 @@ fuzz-corpus: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 # condition that never fails has a branch that nothing takes.
 COVERAGE       := build/coverage
 COVERAGE_FLAGS := -O0 --coverage -Dalways_inline= -Dflatten=
-
-ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
 COVERED := shipped eight portable small all all-eight
 covered-shipped:   SETTINGS_COVERED :=

@@ -224,12 +224,17 @@ done
 
 # ---- what is no image ------------------------------------------------------------------
 
-expect_refused() { # text, pattern, arguments ...
-    text=$1
-    pattern=$2
-    shift 2
-    check_equal "$text: exit status" 2 "$(status "$@")"
+expect_failure() { # exit status, text, pattern, arguments ...
+    expected=$1
+    text=$2
+    pattern=$3
+    shift 3
+    check_equal "$text: exit status" "$expected" "$(status "$@")"
     check_contains "$text: is said" "$pattern" "$(cat "$work/err")"
+}
+
+expect_refused() { # text, pattern, arguments ...
+    expect_failure 2 "$@"
     check_equal "$text: nothing else" '' "$(cat "$work/out")"
 }
 
@@ -248,11 +253,7 @@ expect_refused "an address that is not aligned" 'not at such an address' --addre
 expect_refused "an offset behind all heaps" 'behind that offset' --offset=100 \
     "$work/target-sound.bin"
 expect_usage() { # text, pattern, arguments ...
-    text=$1
-    pattern=$2
-    shift 2
-    check_equal "$text: exit status" 3 "$(status "$@")"
-    check_contains "$text: is said" "$pattern" "$(cat "$work/err")"
+    expect_failure 3 "$@"
     check_contains "$text: as is where to read on" 'see --help' "$(cat "$work/err")"
     check_equal "$text: in two lines" 1 $(($(wc -l <"$work/err") <= 2))
 }
