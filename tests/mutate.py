@@ -2,24 +2,29 @@
 # SPDX-License-Identifier: MIT
 """Changes the core in thousands of small ways, one at a time, and sees whether a test notices.
 
-usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--no-sanitizers]
+usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--quick]
 
 All mutants are compiled into one library: each is an alternative that is chosen when the program
 starts, so that none has to be compiled by itself. The tests run once without any, which tells how
 long each takes and which mutants it meets; then each mutant meets the tests that do, from fast to
-slow, that of its own layer early, until one fails. Those that all tests let
-live meet them again with sanitizers, and are compiled by themselves: one whose object is that of
-the original is none. What lives then has to be in the list, with the reason; what is in the list
-has to live. No assertion, no setting and nothing that the preprocessor reads is changed.
+slow, that of its own layer early, until one fails. One that the fast tests let live is compiled by
+itself: if its object is that of the original, it is none; else it meets the slow tests, and those
+with sanitizers. What lives then has to be in the list, with the reason; what is in the list has to
+live. No assertion, no setting and nothing that the preprocessor reads is changed.
+
+What a program said of a mutant is kept below build/mutants, by the program's content: a further run
+asks only programs that changed.
 """
 import argparse
 import collections
 import concurrent.futures
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zlib
 
@@ -46,8 +51,10 @@ BUILDS = {
 # Users of the ports, what needs another build, and what takes its time for what others try.
 LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threads",
             "test_corruption"}
-# Programs that take longer meet the mutants in the first build only.
-LONG = 2
+# Seconds: programs that take longer meet a mutant only once it is not the original's equal.
+SHORT = 0.5
+# Programs that take longer in the first build are in no other.
+LONG = 1
 # The tests of a layer that is not named like its test.
 OWN_TEST = {"layout": "test_heap", "dead": "test_account", "quota": "test_account",
             "registry": "test_ctx", "several": "test_ctx", "edge": "test_header",
@@ -493,33 +500,30 @@ def name_all(parser):
 # ---- building --------------------------------------------------------------------------
 
 RUNTIME = r"""
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <unistd.h>
-unsigned char mutant_reached[MUTANTS + 1];
+#define PAGES ((MUTANTS / 4096 + 1) * 4096)
+__attribute__((aligned(4096))) unsigned char mutant_reached[PAGES];
 unsigned mutant_now;
 __attribute__((constructor)) static void mutant_begin(void)
 {
     const char* now = getenv("MUTANT");
     const char* seconds = getenv("MUTANT_SECONDS");
+    const char* reached = getenv("MUTANT_REACHED");
+    const struct rlimit none = {0, 0};
     mutant_now = now != NULL ? (unsigned)atoi(now) : 0;
+    setrlimit(RLIMIT_CORE, &none);
     if (seconds != NULL) {
         const struct rlimit limit = {(rlim_t)atoi(seconds), (rlim_t)atoi(seconds)};
         setrlimit(RLIMIT_CPU, &limit);
     }
-}
-__attribute__((destructor)) static void mutant_end(void)
-{
-    char name[1000];
-    const char* front = getenv("MUTANT_REACHED");
-    if (front != NULL) {
-        snprintf(name, sizeof(name), "%s.%d", front, (int)getpid());
-        FILE* file = fopen(name, "wb");
-        if (file != NULL) {
-            fwrite(mutant_reached, 1, sizeof(mutant_reached), file);
-            fclose(file);
+    if (reached != NULL) { /* the file's pages, so that children and whatever they die of count */
+        const int file = open(reached, O_RDWR);
+        if (file < 0 || mmap(mutant_reached, PAGES, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) {
+            abort();
         }
     }
 }
@@ -540,41 +544,86 @@ def run(command, **others):
                           text=True, errors="replace", check=False, **others)
 
 
+def digest(*parts):
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part if isinstance(part, bytes) else part.encode())
+    return whole.hexdigest()[:16]
+
+
+def content(path):
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+class Results:
+    """What was found out before, in a file: each line a key and what it stands for."""
+
+    def __init__(self, path):
+        self.path, self.lock, self.known = path, threading.Lock(), {}
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as stream:
+                for line in stream:
+                    key, value = line.rstrip("\n").rsplit("\t", 1)
+                    self.known[key] = value
+
+    def get(self, key):
+        return self.known.get(key)
+
+    def put(self, key, value):
+        with self.lock:
+            if self.known.get(key) != value:
+                self.known[key] = value
+                with open(self.path, "a", encoding="utf-8") as stream:
+                    stream.write(f"{key}\t{value}\n")
+        return value
+
+
 class Build:
     """All tests with all mutants, for some settings."""
 
     def __init__(self, name, flags, sanitize=()):
         self.name = name + ("-sanitized" if sanitize else "")
         self.folder = f"{BUILD}/{self.name}"
-        self.flags = ["gcc", "-std=gnu99", "-w", "-O0", "-Dalways_inline=", "-Dflatten=",
+        self.flags = ["gcc", "-std=gnu99", "-w", "-O1", "-Dalways_inline=", "-Dflatten=",
                       "-Iinclude", "-Istandin", "-I.", f"-I{BUILD}/src", "-Itests",
                       "-DDMHEAP_ASSERTS=1", '-DDMHEAP_PORT_HEADER="tests/port/dmheap_port.h"',
                       "-include", f"{BUILD}/mutant.h", *flags, *sanitize]
         self.tests = {}
 
     def compile(self, source, more=()):
+        """Only if what the compiler reads has changed."""
         target = f"{self.folder}/{os.path.basename(source)[:-2]}.o"
-        return run([*self.flags, *more, "-c", "-o", target, source])
+        flags = [*self.flags, *more]
+        key = digest(" ".join(flags), run([*flags, "-E", source]).stdout)
+        if os.path.exists(target) and os.path.exists(f"{target}.key") \
+                and content(f"{target}.key") == key.encode():
+            return
+        result = run([*flags, "-c", "-o", target, source])
+        if result.returncode != 0:
+            sys.exit(f"{source}: {result.stdout}")
+        with open(f"{target}.key", "w", encoding="utf-8") as stream:
+            stream.write(key)
 
-    def build_library(self):
+    def try_library(self):
+        """What the compiler has against the mutants."""
+        return run([*self.flags, "-fsyntax-only", f"{BUILD}/src/dmheap.c"])
+
+    def build(self, pool, count, without):
         os.makedirs(self.folder, exist_ok=True)
-        return self.compile(f"{BUILD}/src/dmheap.c")
-
-    def build_tests(self, jobs, count):
         sources = sorted(f"tests/{name}" for name in os.listdir("tests")
-                         if re.fullmatch(r"test_\w+\.c", name) and name[:-2] not in LEFT_OUT)
+                         if re.fullmatch(r"test_\w+\.c", name) and name[:-2] not in without)
         sources += ["tests/fuzz/fuzz_operations.c"]
         if "-DDMHEAP_ACCOUNTING=1" not in self.flags:
             sources.remove("tests/test_account.c")
-        helpers = ["tests/port/test_port.c", "tests/fuzz/fuzz_files.c", f"{BUILD}/mutant.c"]
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            results = pool.map(lambda source: self.compile(source, [f"-DMUTANTS={count}"]),
-                               sources + helpers)
-            for source, result in zip(sources + helpers, results):
-                if result.returncode != 0:
-                    sys.exit(f"{source}: {result.stdout}")
-            results = pool.map(self.link, [os.path.basename(source)[:-2] for source in sources])
-            self.tests = dict(results)
+        helpers = [f"{BUILD}/src/dmheap.c", "tests/port/test_port.c", "tests/fuzz/fuzz_files.c",
+                   f"{BUILD}/mutant.c"]
+        list(pool.map(lambda source: self.compile(source, [f"-DMUTANTS={count}"]
+                                                  if source.endswith("mutant.c") else ()),
+                      helpers + sources))
+        self.tests = dict(pool.map(self.link, [os.path.basename(source)[:-2]
+                                               for source in sources]))
+        list(pool.map(lambda test: test.measure(count), self.tests.values()))
 
     def link(self, test):
         names = ["test_port", "mutant"]
@@ -591,40 +640,43 @@ class Build:
 class Test:
     """A test program: how long it takes, and which mutants it passes by."""
 
+    # The first failure ends it.
+    ENVIRONMENT = {**os.environ, "CMOCKA_TEST_ABORT": "1"}
+
     def __init__(self, program, name):
         self.program, self.name = program, name
         self.seconds, self.reached = 0.0, b""
+        self.key = digest(content(program))
 
     def measure(self, count):
-        folder, front = os.path.dirname(self.program), f"{self.name}.reached."
-        for name in os.listdir(folder):
-            if name.startswith(front):
-                os.remove(f"{folder}/{name}")
-        with open(f"{self.program}.log", "w", encoding="utf-8") as log:
-            child = subprocess.Popen([self.program], stdout=log, stderr=log,
-                                     env={**os.environ, "MUTANT_REACHED": self.program + ".reached"})
+        reached, log = f"{self.program}.reached", f"{self.program}.log"
+        with open(reached, "wb") as stream:
+            stream.truncate((count // 4096 + 1) * 4096)
+        with open(log, "w", encoding="utf-8") as stream:
+            child = subprocess.Popen([self.program], stdout=stream, stderr=stream,
+                                     env={**self.ENVIRONMENT, "MUTANT_REACHED": reached})
             _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = status
         if status != 0:
-            sys.exit(f"{self.program} fails without any mutant, see {self.program}.log")
+            sys.exit(f"{self.program} fails without any mutant, see {log}")
         self.seconds = usage.ru_utime + usage.ru_stime
-        reached = bytearray(count + 1)
-        for name in os.listdir(folder):
-            if name.startswith(front):
-                with open(f"{folder}/{name}", "rb") as stream:
-                    for number, byte in enumerate(stream.read()):
-                        reached[number] |= byte
-        self.reached = bytes(reached)
+        self.reached = content(reached)
 
-    def kills(self, mutant):
-        """None, "failed" or "time": does the test notice it?"""
-        seconds = int(self.seconds * 4) + 2
-        environment = {**os.environ, "MUTANT": str(mutant.number), "MUTANT_SECONDS": str(seconds)}
+    def kills(self, mutant, results):
+        """"no", "failed" or "time": does the test notice it?"""
+        key = f"{self.key} {mutant.number}"
+        return results.get(key) or results.put(key, self.ask(mutant))
+
+    def ask(self, mutant):
+        seconds = int(self.seconds * 4) + 1
+        environment = {**self.ENVIRONMENT, "MUTANT": str(mutant.number),
+                       "MUTANT_SECONDS": str(seconds)}
         try:
             result = run([self.program], env=environment, timeout=60 + 20 * seconds)
         except subprocess.TimeoutExpired:
             return "time"
         if result.returncode == 0:
-            return None
+            return "no"
         return "time" if result.returncode in (-9, -24) else "failed"
 
 
@@ -690,7 +742,7 @@ def compile_all(parsers, builds, count):
         write_sources(parsers, dropped, count)
         wrong = set()
         for build in builds:
-            result = build.build_library()
+            result = build.try_library()
             for path, line, column in re.findall(r"^(\S+):(\d+):(\d+): error", result.stdout, re.M):
                 with open(path, encoding="utf-8") as stream:
                     lines = stream.read().splitlines()
@@ -708,53 +760,104 @@ def compile_all(parsers, builds, count):
         dropped |= wrong
 
 
-def measure_all(builds, count, jobs):
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda test: test.measure(count),
-                      [test for build in builds for test in build.tests.values()]))
+def object_of(folder, flags):
+    """The library below a folder, as it ships; None if it does not compile."""
+    result = run(["gcc", "-std=gnu99", "-w", "-O2", *flags, "-Iinclude", "-Istandin", "-I.",
+                  '-DDMHEAP_PORT_HEADER="ports/bare/dmheap_port.h"', "-c", "-o", "dmheap.o",
+                  "src/dmheap.c"], cwd=folder)
+    return content(f"{folder}/dmheap.o") if result.returncode == 0 else None
 
 
-def is_equivalent(parser, mutant):
-    """Is the library the same with it, in all settings?"""
-    folder = f"{BUILD}/alone/{mutant.number}"
+def copy_sources(folder):
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree("src", f"{folder}/src")
-    changed = parser.source[:mutant.start] + mutant.text + parser.source[mutant.end:]
-    same = True
-    for flags in BUILDS.values():
-        objects = []
-        for text in (parser.source, changed):
+    for name in ("src", "include", "standin", "ports"):
+        shutil.copytree(name, f"{folder}/{name}")
+    return folder
+
+
+class Work:
+    """The mutants, the programs that they meet, and what is known of them."""
+
+    def __init__(self, options, reasons):
+        self.options, self.reasons = options, reasons
+        self.pool = concurrent.futures.ThreadPoolExecutor(options.jobs)
+        self.parsers = parse_all()
+        self.count = sum(len(parser.mutants) for parser in self.parsers)
+        self.builds = [Build(name, flags) for name, flags in BUILDS.items()]
+        self.dropped = compile_all(self.parsers, self.builds, self.count)
+        self.results = Results(f"{BUILD}/results")
+        self.killers = Results(f"{BUILD}/killers")
+        self.source_key = digest(*(parser.source for parser in self.parsers))
+        self.originals = {}
+
+    def build(self):
+        without = set(LEFT_OUT)
+        for build in self.builds:
+            build.build(self.pool, self.count, without)
+            without |= {name for name, test in build.tests.items() if test.seconds > LONG}
+        return without
+
+    def is_equivalent(self, parser, mutant):
+        """Is the library the same with it, in all settings?"""
+        key = f"{self.source_key} {' ## '.join(mutant.name)}"
+        known = self.results.get(key)
+        if known is None:
+            folder = copy_sources(f"{BUILD}/alone-{threading.get_ident()}")
             with open(f"{folder}/{parser.path}", "w", encoding="utf-8") as stream:
-                stream.write(text)
-            result = run(["gcc", "-std=gnu99", "-w", "-O2", *flags, "-Iinclude",
-                          "-Istandin", "-I.", '-DDMHEAP_PORT_HEADER="ports/bare/dmheap_port.h"',
-                          "-c", "-o", f"{folder}/dmheap.o", f"{folder}/src/dmheap.c"])
-            with open(f"{folder}/dmheap.o", "rb") as stream:
-                objects.append(stream.read() if result.returncode == 0 else result.stdout)
-        same = same and objects[0] == objects[1]
-        if not same:
-            break
-    shutil.rmtree(folder)
-    return same
+                stream.write(parser.source[:mutant.start] + mutant.text
+                             + parser.source[mutant.end:])
+            same = all(object_of(folder, flags) == self.original(name)
+                       for name, flags in BUILDS.items())
+            known = self.results.put(key, "same" if same else "other")
+        return known == "same"
 
+    def original(self, name):
+        with self.results.lock:
+            if name not in self.originals:
+                folder = copy_sources(f"{BUILD}/original")
+                self.originals[name] = object_of(folder, BUILDS[name])
+        return self.originals[name]
 
-def order(build, mutant, layer):
-    own = OWN_TEST.get(layer, f"test_{layer}")
-    reaching = [test for test in build.tests.values() if test.reached[mutant.number]]
-    return sorted(reaching, key=lambda test: test.seconds / (10 if test.name == own else 1))
+    def tests_of(self, builds, parser, mutant):
+        """From fast to slow, that of its own layer early; first of all what killed it before."""
+        layer = parser.path[len("src/dmheap_"):-2]
+        own = OWN_TEST.get(layer, f"test_{layer}")
+        killer = self.killers.get(" ## ".join(mutant.name))
+        found = [test for build in builds for test in build.tests.values()
+                 if test.reached[mutant.number]]
+        return sorted(found, key=lambda test: (test.program != killer, test.seconds
+                                               / (10 if test.name == own else 1)))
 
+    def kill(self, tests, mutant):
+        for test in tests:
+            how = test.kills(mutant, self.results)
+            if how != "no":
+                self.killers.put(" ## ".join(mutant.name), test.program)
+                return how, test
+        return None
 
-def try_to_kill(builds, mutant, layer):
-    """(how, by what); how is None where it lives, "unreached" where no test meets it."""
-    how = "unreached"
-    for build in builds:
-        for test in order(build, mutant, layer):
-            if build is not builds[0] and test.seconds > LONG:
-                continue
-            how = test.kills(mutant)
-            if how is not None:
-                return how, f"{test.name} ({build.name})"
-    return how, None
+    def attempt(self, pair):
+        """(how, by what): how is "failed" or "time", "same", "lives" or "unreached"."""
+        parser, mutant = pair
+        tests = self.tests_of(self.builds, parser, mutant)
+        short = [test for test in tests if test.seconds <= SHORT]
+        killed = self.kill(short, mutant)
+        if killed:
+            return killed
+        if mutant.name not in self.reasons and self.is_equivalent(parser, mutant):
+            return "same", None
+        if not self.options.quick:
+            killed = self.kill([test for test in tests if test not in short], mutant)
+        return killed or ("lives" if tests else "unreached", None)
+
+    def sanitize(self, pairs, without):
+        """Those that live with sanitizers, too."""
+        build = Build("all", BUILDS["all"], ("-fsanitize=address,undefined",
+                                             "-fno-sanitize-recover=all", "-g"))
+        build.build(self.pool, self.count, without)
+        killed = self.pool.map(lambda pair: self.kill(self.tests_of([build], *pair), pair[1]),
+                               pairs)
+        return [pair for pair, how in zip(pairs, killed) if how is None]
 
 
 def is_in_share(mutant, share):
@@ -780,90 +883,60 @@ def main():
     arguments.add_argument("--jobs", type=int, default=2)
     arguments.add_argument("--list", default="tests/mutants.txt")
     arguments.add_argument("--only", action="append", default=[])
-    arguments.add_argument("--no-sanitizers", action="store_true")
+    arguments.add_argument("--quick", action="store_true",
+                           help="no slow tests, no sanitizers: what lives may yet be killed")
     options = arguments.parse_args()
     begin = time.monotonic()
     os.makedirs(BUILD, exist_ok=True)
     reasons = read_list(options.list)
-
-    parsers = parse_all()
-    everything = [(parser, mutant) for parser in parsers for mutant in parser.mutants]
-    count = len(everything)
-    builds = [Build(name, flags) for name, flags in BUILDS.items()]
-    dropped = compile_all(parsers, builds, count)
+    work = Work(options, reasons)
+    everything = [(parser, mutant) for parser in work.parsers for mutant in parser.mutants]
     names = {mutant.name for _, mutant in everything}
     chosen = [(parser, mutant) for parser, mutant in everything
-              if mutant.number not in dropped and is_in_share(mutant, options.share)
+              if mutant.number not in work.dropped and is_in_share(mutant, options.share)
               and (not options.only or any(word in " ## ".join(mutant.name)
                                            for word in options.only))]
-    print(f"{count} mutants, {len(dropped)} of them do not compile; {len(chosen)} are tried",
-          flush=True)
-    for build in builds:
-        build.build_tests(options.jobs, count)
-    measure_all(builds, count, options.jobs)
+    print(f"{work.count} mutants, {len(work.dropped)} of them do not compile;"
+          f" {len(chosen)} are tried", flush=True)
+    without = work.build()
     print(f"built and measured after {time.monotonic() - begin:.0f} s", flush=True)
 
-    killers, lived, times = collections.Counter(), [], 0
-
-    def attempt(pair):
-        parser, mutant = pair
-        return try_to_kill(builds, mutant, parser.path[len("src/dmheap_"):-2])
-
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for (parser, mutant), (how, killer) in zip(chosen, pool.map(attempt, chosen)):
-            if killer is not None:
-                killers[killer.split(" ")[0]] += 1
-                times += how == "time"
-            else:
-                lived.append((parser, mutant, how))
-                if mutant.name not in reasons:
-                    print(f"lives{' unreached' if how else ''}: {' ## '.join(mutant.name)}",
-                          flush=True)
-            if killer is not None and mutant.name in reasons:
-                print(f"listed, but killed by {killer}: {' ## '.join(mutant.name)}", flush=True)
+    killers, ways, unlisted = collections.Counter(), collections.Counter(), []
+    for (parser, mutant), (how, test) in zip(chosen, work.pool.map(work.attempt, chosen)):
+        listed = mutant.name in reasons
+        name = " ## ".join(mutant.name)
+        if test is not None:
+            killers[test.name] += 1
+            if listed:
+                print(f"listed, but killed by {test.program}: {name}", flush=True)
+        elif how != "same":
+            if not listed:
+                unlisted.append((parser, mutant))
+                print(f"{how}: {name}", flush=True)
+            how = "explained" if listed else how
+        ways[how] += 1
     print(f"tried after {time.monotonic() - begin:.0f} s", flush=True)
-    return finish(options, reasons, names, lived, killers, times, count, len(chosen), begin)
 
-
-def finish(options, reasons, names, lived, killers, times, count, tried, begin):
-    """Sanitizers and objects decide on what is not in the list; then the figures."""
-    unlisted = [(parser, mutant) for parser, mutant, _ in lived if mutant.name not in reasons]
-    equal = 0
-    if unlisted:
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            same = list(pool.map(lambda pair: is_equivalent(*pair), unlisted))
-        equal = sum(same)
-        unlisted = [pair for pair, is_same in zip(unlisted, same) if not is_same]
-    sanitized = 0
-    if unlisted and not options.no_sanitizers:
-        build = Build("all", BUILDS["all"], ("-fsanitize=address,undefined",
-                                             "-fno-sanitize-recover=all", "-g"))
-        build.build_library()
-        build.build_tests(options.jobs, count)
-        measure_all([build], count, options.jobs)
-        left = []
-        for parser, mutant in unlisted:
-            how, killer = try_to_kill([build], mutant, parser.path[len("src/dmheap_"):-2])
-            sanitized += killer is not None
-            if killer is None:
-                left.append((parser, mutant))
-        unlisted = left
-    explained = sum(mutant.name in reasons for _, mutant, _ in lived)
-    gone = sorted(name for name in reasons if name not in names)
-    killed_listed = tried - len(lived)
-    killed = killed_listed + sanitized
-    for parser, mutant in unlisted:
+    left = unlisted
+    if unlisted and not options.quick:
+        left = work.sanitize(unlisted, without)
+    for _, mutant in left:
         print(f"SURVIVES: {' ## '.join(mutant.name)}")
+    gone = sorted(name for name in reasons if name not in names)
     for name in gone:
         print(f"NO SUCH MUTANT: {' ## '.join(name)}")
-    print(f"{tried} tried: {killed} killed, {times} of them by time and {sanitized} by sanitizers;"
-          f" {equal} equivalent; {explained} explained; {len(unlisted)} survive")
-    if tried != equal:
-        print(f"score {100 * killed / (tried - equal):.1f} %,"
-              f" {100 * (killed + explained) / (tried - equal):.1f} % with those explained;"
+    sanitized = len(unlisted) - len(left)
+    killed = ways["failed"] + ways["time"] + sanitized
+    real = len(chosen) - ways["same"]
+    print(f"{len(chosen)} tried: {killed} killed, {ways['time']} of them by time and {sanitized}"
+          f" by sanitizers; {ways['same']} equivalent; {ways['explained']} explained;"
+          f" {len(left)} survive")
+    if real != 0:
+        print(f"score {100 * killed / real:.1f} %,"
+              f" {100 * (killed + ways['explained']) / real:.1f} % with those explained;"
               f" {time.monotonic() - begin:.0f} s")
     print("killed by: " + ", ".join(f"{name} {number}" for name, number in killers.most_common()))
-    return 1 if unlisted or gone else 0
+    return 1 if left or gone else 0
 
 
 if __name__ == "__main__":
