@@ -22,13 +22,14 @@ HANDLE = "the same by the module's handle, `dmheap_ctx_malloc_for(NULL, n, modul
 
 # In the order of the tables, and who they are; others come behind them.
 ALLOCATORS = {
-    "dmheap": "this library, called with a NULL name and `free(p, false)`, as DMOD does",
+    "dmheap": "this library, called with a NULL name and `free(p, false)`, as DMOD does; its heaps "
+              "have up to 16 MiB, so they do not hold *mixed, 100,000*",
     "dmheap true": "the same with `free(p, true)`",
     "dmheap named": "the same with a module's name of 7 characters, always the same one",
     "dmheap handle": HANDLE,
     "dmheap in turn": IN_TURN,
     "dmheap align 4": "the same with a default alignment of 4 instead of 8",
-    "dmheap8": "with `DMHEAP_HEADER_BYTES=8`; otherwise as dmheap",
+    "dmheap8": "with `DMHEAP_HEADER_BYTES=8`, for heaps of any size; otherwise as dmheap",
     "dmheap8 true": "the same with `free(p, true)`",
     "dmheap8 named": "the same with a module's name of 7 characters, always the same one",
     "dmheap8 handle": HANDLE,
@@ -45,10 +46,19 @@ ALLOCATORS = {
 PORTABLE = ("tlsf", "tlsf-bsd", "o1heap", "umm_malloc", "heap_4")
 HOST = PORTABLE + ("glibc", "mimalloc", "jemalloc")
 ON_HOST = ("make bench", "make count")
-BUILT = "dmheap is compiled with -O2, a plug-in as it comes. "
-SIZES = "Blocks of *small* have 8 to 256 bytes, uniform; those of *mixed* 16 to 4096, log-uniform."
+BUILT = "dmheap is compiled with -O2, a plug-in as it comes."
 LICENSE = "<!-- SPDX-License-Identifier: MIT -->\n"
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m4f", "rv32imac")
+WORK = {
+    "small": "random blocks are replaced by others of 8 to 256 bytes, uniform",
+    "mixed": "the same with 16 to 4096 bytes, log-uniform",
+    "lifo": "50 blocks of 64 bytes are allocated, and freed in reverse",
+    "realloc": "random blocks are resized to 8 to 511 bytes",
+    "aligned": "as small, with addresses that are multiples of 64",
+    "load": "DMOD loads and unloads modules, 8 at a time; all memory is nobody's",
+    "modules": "the same; what a module allocates is its own",
+    "last": "as small, but of all blocks only the last 100 are replaced",
+}
 MIXES = {
     "small": "8 to 256 bytes, log-uniform",
     "mixed": "16 to 4096 bytes, log-uniform",
@@ -183,6 +193,15 @@ def selections(row):
         yield dict(zip(chosen, values))
 
 
+def differences(figures, lines, row):
+    """Of each of the lines to that of another allocator, where there is one."""
+    keys = ("workload", "live", "call", "figure")
+    pairs = [(line[row["field"]], figures.value(row["field"], allocator=row["less"],
+                                                **{key: line.get(key) for key in keys}))
+             for line in lines]
+    return [value - other for value, other in pairs if other is not None]
+
+
 def figures_of(row, folder):
     """What was measured, file by file: a list of the figures of each selection."""
     field, groups = row["field"], []
@@ -192,10 +211,7 @@ def figures_of(row, folder):
             lines = [line for line in figures.where(**selection).lines if field in line]
             values = [line[field] for line in lines]
             if "less" in row:
-                keys = ("workload", "live", "call", "figure")
-                values = [line[field] - figures.value(field, allocator=row["less"],
-                                                      **{key: line.get(key) for key in keys})
-                          for line in lines]
+                values = differences(figures, lines, row)
             groups.append(values)
     return groups
 
@@ -203,8 +219,6 @@ def figures_of(row, folder):
 def reduced(row, groups):
     """As far as it is not each figure that counts, but how they differ."""
     full = [values for values in groups if values]
-    if row.get("spread") == "yes":
-        return [[max(values) / min(values)] for values in full]
     if row.get("growth") == "yes":
         return [[values[-1] / values[0]] for values in full]
     return groups
@@ -258,9 +272,11 @@ def targets_table(path, folder):
             rows.append([name, bounds_text(row["must"]), bounds_text(row["aim"]), "n. m.", "-", "-"])
             continue
         digits = digits_of(row, groups)
+        is_exact = is_met(row["must"], groups)
         groups = [[round(value, digits) for value in values] for values in groups]
         is_required = is_met(row["must"], groups)
-        met = "aim" if is_met(row["aim"], groups) else "yes" if is_required else "**no**"
+        met = ("aim" if is_met(row["aim"], groups) else "yes" if is_exact else
+               "rounded" if is_required else "**no**")
         why = "-" if is_required else row["why"]
         rows.append([name, bounds_text(row["must"]), bounds_text(row["aim"]),
                      measured(row, groups, digits), met, why])
@@ -456,26 +472,29 @@ def write_page(folder, picture, targets):
     rows = [[name, ALLOCATORS.get(name, "a plug-in"), every.plugins(name) or "-"]
             for name in every.allocators()]
     yield "## The allocators\n\n" + table(["name", "what it is", "plug-in"], rows)
+    yield ("The work that is timed and counted; the number beside a name tells how many blocks are "
+           "live:\n\n" + "\n".join(f"- {name}: {about}" for name, about in WORK.items()) + "\n")
 
     yield ("## What is meant to be reached\n\nThe wishes of `bench/targets`, and what was measured; "
            "the tables below have all of it. From the least to the most of what a row is about, one "
-           "after the other where each has a bound of its own; compared as printed.\n\n" +
+           "after the other where each has a bound of its own. *aim*: what is aimed at is met, too; "
+           "*rounded*: met as printed, but not to the last digit.\n\n" +
            targets_table(targets, folder))
 
     time = read(folder, "time-*.json")
     yield section("Time on a PC", "Nanoseconds of a malloc and a free together (of one call, where "
                   "they do not come in pairs): the same sequence for all, in alternating runs of "
-                  "which the fastest counts, net of the harness. " + BUILT + SIZES,
+                  "which the fastest counts, net of the harness. " + BUILT,
                   time, mean_table, "make bench")
     if picture:
         yield f"![Cost against the number of live blocks]({picture})\n"
     yield section("Instructions, x86-64", "Instructions of the same work, exact: means by "
-                  "callgrind, without the harness and without a lock. " + BUILT + SIZES,
+                  "callgrind, without the harness and without a lock. " + BUILT,
                   read(folder, "count-*.json"), calls_body, "make count")
     for board in BOARDS:
         yield section(f"Instructions, {board}", "Instructions of the same work, exact "
                       "and repeatable: the emulator's clock counts them. Without a lock. " +
-                      BUILT + SIZES,
+                      BUILT,
                       read(folder, f"target-{board}*.json"), board_body, "make bench-target")
     memory = read(folder, "memory-*.json")
     yield section("Memory", "Payload in bytes that a heap holds, filled with blocks of one size "

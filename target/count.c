@@ -252,15 +252,19 @@ static void print_run(const struct bench* bench, const struct bench_allocator* a
     }
 }
 
-/* All allocators on one sequence; those that lack a function of it are left out. */
+/* All allocators on one sequence; those that lack a function of it are left out, and said to be. */
 static bool run(const char* workload_name, uint32_t live, const char* wanted)
 {
     struct bench bench = {.op = NULL};
     bool passed = prepare(&bench, workload_find(workload_name), live);
     for (unsigned i = 0; passed && allocator_number(i) != NULL; i++) {
         const struct bench_allocator* allocator = allocator_number(i);
-        if (!is_wanted(allocator, wanted) || !is_worth_it(i, live) ||
-            !replay_is_possible(allocator, bench.plan.workload)) {
+        if (!is_wanted(allocator, wanted) || !is_worth_it(i, live)) {
+            continue;
+        }
+        if (!replay_is_possible(allocator, bench.plan.workload)) {
+            const struct figure figure = {allocator->name, workload_name, live, "call"};
+            figure_print_left_out(figure, "it has no such call");
             continue;
         }
         passed = play(&bench, allocator);

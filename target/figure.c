@@ -32,6 +32,12 @@ void figure_print_mean(struct figure figure, uint32_t mean, uint32_t worst)
            (unsigned)(worst / 100), (unsigned)(worst % 100));
 }
 
+void figure_print_left_out(struct figure figure, const char* why)
+{
+    print_begin(figure);
+    printf("\"left_out\":\"%s\"}\n", why);
+}
+
 void figure_print_worst(struct figure figure, uint32_t worst)
 {
     print_begin(figure);

@@ -32,6 +32,9 @@ void figure_print(struct figure figure, const struct tally* tally, uint32_t wors
 /* A mean that was computed from several measurements, and the worst, in hundredths. */
 void figure_print_mean(struct figure figure, uint32_t mean, uint32_t worst);
 
+/* That there is no figure, and why. */
+void figure_print_left_out(struct figure figure, const char* why);
+
 /* The longest of something. */
 void figure_print_worst(struct figure figure, uint32_t worst);
 

@@ -55,7 +55,8 @@ def add_ratios(figures):
     names = [figure["allocator"] for figure in figures]
     peers = [name for name in names if not name.startswith("dmheap")]
     for row in group(figures, "workload", "live", "call").values():
-        reference = [figure for figure in row if peers and figure["allocator"] == peers[0]]
+        reference = [figure for figure in row if
+                     peers and figure["allocator"] == peers[0] and "mean" in figure]
         for figure in row:
             if reference and "mean" in figure:
                 figure["reference"] = peers[0]
