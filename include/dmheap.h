@@ -158,7 +158,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _realloc, (void* ptr, size_t size, const ch
  * elsewhere, of a former heap, any value whatever - is refused with one line of level ERROR.
  * So is a block whose header, or the next one's, was written over as far as the two
  * contradict each other or the heap's own map, which a call reads at both ends of a block; in a
- * library that was built with DMHEAP_CANARY=1, also one that was written beyond its end.
+ * library that was built with DMHEAP_CANARY=1, also one that was written beyond its end, or whose
+ * header was changed in any way.
  *
  * @param ptr         A block of this heap. NULL: nothing.
  * @param concatenate true: merge it with adjacent free memory now. false allows that to happen

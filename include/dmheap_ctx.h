@@ -510,7 +510,7 @@ enum dmheap_fault {
     DMHEAP_FAULT_NAME,       /* a module is not found by its name, or two have it */
     DMHEAP_FAULT_REFERENCES, /* a module's references are not its blocks and its name */
     DMHEAP_FAULT_HINT,       /* a hint leads to no such module */
-    DMHEAP_FAULT_CANARY,     /* a block was written to behind what its client may use */
+    DMHEAP_FAULT_CANARY,     /* a block was written to outside what its client may use */
     DMHEAP_FAULT_ACCOUNT,    /* an owner's account is not that of its blocks, or none at all */
     DMHEAP_FAULT_TOTALS,     /* the heap's account is not the sum of its owners', or none at all */
     DMHEAP_FAULT_DEAD        /* the accounts of modules that are gone are none */

@@ -77,7 +77,7 @@ static inline const char* check_text(enum dmheap_fault fault)
         [DMHEAP_FAULT_NAME] = "a module is not found by its name",
         [DMHEAP_FAULT_REFERENCES] = "a module's references are not its blocks and its name",
         [DMHEAP_FAULT_HINT] = "a hint leads to no such module",
-        [DMHEAP_FAULT_CANARY] = "a block was written to behind what its client may use",
+        [DMHEAP_FAULT_CANARY] = "a block was written to outside what its client may use",
         [DMHEAP_FAULT_ACCOUNT] = "an owner's account is not that of its blocks",
         [DMHEAP_FAULT_TOTALS] = "the heap's account is not the sum of its owners'",
         [DMHEAP_FAULT_DEAD] = "the accounts of modules that are gone are none",

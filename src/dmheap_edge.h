@@ -142,12 +142,14 @@ edge_begin_heap(struct dmheap_ctx* plan, const void* buffer, size_t size, size_t
     if (verdict != VERDICT_OK) {
         return verdict;
     }
+    const uint32_t key = DMHEAP_KEY();
     dmheap_port_lock();
     if (root.is_starting) {
         dmheap_port_unlock();
         return VERDICT_BUSY;
     }
     root.is_starting = true;
+    ctx_begin_serials(key);
     plan->serial = ctx_new_serial();
     return VERDICT_OK;
 }

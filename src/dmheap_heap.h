@@ -193,6 +193,17 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
            (heap_is_size(ctx, block) && trailer_is_sealed(ctx, block, heap_size(ctx, block)));
 }
 
+/* Hand a live block over. Its canary goes along; one that is wrong stays as it is. */
+static inline void heap_set_owner(const struct dmheap_ctx* ctx, struct dmheap_block* block,
+                                  dmheap_word owner)
+{
+    const bool is_whole = heap_is_whole(ctx, block);
+    block_set_owner(block, owner);
+    if (is_whole) {
+        trailer_seal(ctx, block, heap_size(ctx, block));
+    }
+}
+
 /* Have two live blocks no memory in common, by their sizes? */
 static inline bool heap_is_apart(const struct dmheap_ctx* ctx, const struct dmheap_block* one,
                                  const struct dmheap_block* other)

@@ -116,6 +116,14 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
 
 static uint32_t ctx_last_serial;
 
+/* Let the serials begin behind `key`, if there is none yet. */
+static DMHEAP_INLINE void ctx_begin_serials(uint32_t key)
+{
+    if (ctx_last_serial == 0) {
+        ctx_last_serial = key & ~1U;
+    }
+}
+
 /* The next serial, of a heap or a module: odd, so never 0. They begin again after 2^31. */
 static DMHEAP_INLINE uint32_t ctx_new_serial(void)
 {

@@ -123,7 +123,7 @@ static DMHEAP_COLD struct dmheap_block* module_alloc_first(struct dmheap_ctx* ct
         return NULL;
     }
     record->references++;
-    block_set_owner(block, record->id);
+    heap_set_owner(ctx, block, record->id);
     return module_charge(ctx, record, block, verdict); /* it may: record_alloc saw to that */
 }
 
@@ -398,7 +398,7 @@ static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ct
         move->bytes = heap_usable(ctx, block); /* the alignment's byte has to stay, until it goes */
     }
     heap_keep_number(ctx, block, move->to);
-    block_set_owner(block, OWNER_HEAP);
+    heap_set_owner(ctx, block, OWNER_HEAP);
     return VERDICT_OK;
 }
 
@@ -431,11 +431,11 @@ static DMHEAP_INLINE enum dmheap_verdict module_finish_move(struct dmheap_ctx* c
         module_abandon(ctx, record, move->to);
         return VERDICT_GONE;
     }
-    block_set_owner(move->to, move->owner);
+    heap_set_owner(ctx, move->to, move->owner);
     if (is_freed) {
         return VERDICT_OK;
     }
-    block_set_owner(move->from, move->owner);
+    heap_set_owner(ctx, move->from, move->owner);
     if (record != NULL) {
         record->references++;
     }
@@ -504,7 +504,7 @@ static inline enum dmheap_verdict module_begin_clear(struct dmheap_ctx* ctx, siz
     }
     move->owner = block_owner(move->to);
     move->bytes = size;
-    block_set_owner(move->to, OWNER_HEAP);
+    heap_set_owner(ctx, move->to, OWNER_HEAP);
     return VERDICT_OK;
 }
 
@@ -516,7 +516,7 @@ static inline enum dmheap_verdict module_finish_clear(struct dmheap_ctx* ctx,
         module_abandon(ctx, record, move->to);
         return VERDICT_GONE;
     }
-    block_set_owner(move->to, move->owner);
+    heap_set_owner(ctx, move->to, move->owner);
     return VERDICT_OK;
 }
 
@@ -548,7 +548,7 @@ static inline enum dmheap_verdict module_begin_fill(const struct dmheap_ctx* ctx
     move->from = block;
     move->owner = block_owner(block);
     move->bytes = heap_usable(ctx, block);
-    block_set_owner(block, OWNER_HEAP);
+    heap_set_owner(ctx, block, OWNER_HEAP);
     return VERDICT_OK;
 }
 
@@ -559,7 +559,7 @@ static inline enum dmheap_verdict module_finish_fill(struct dmheap_ctx* ctx,
     struct record* record = module_of(ctx, move->owner);
     const uintptr_t size = heap_size(ctx, move->from);
     if (!record_free(ctx, block_payload(move->from))) {
-        block_set_owner(move->from, move->owner);
+        heap_set_owner(ctx, move->from, move->owner);
         return VERDICT_DAMAGED;
     }
     module_discharge(ctx, record, size);
@@ -582,7 +582,7 @@ static inline bool module_fill_next(const struct dmheap_ctx* ctx, dmheap_word id
     const uintptr_t limit = live_index(ctx, block_payload(ctx_block(ctx, (uintptr_t)ctx->top)));
     sweep->index = sweep->index > first ? sweep->index : first;
     if (move->from != NULL) {
-        block_set_owner(move->from, id);
+        heap_set_owner(ctx, move->from, id);
         move->from = NULL;
     }
     while (budget > 0 && sweep->left != 0) {
@@ -730,7 +730,8 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     uintptr_t behind;
     struct dmheap_block* block = block_of(ptr);
     enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
-    if (verdict == VERDICT_OK && DMHEAP_ACCOUNTING && !heap_is_size(ctx, block)) {
+    if (verdict == VERDICT_OK &&
+        ((DMHEAP_ACCOUNTING && !heap_is_size(ctx, block)) || !heap_is_whole(ctx, block))) {
         verdict = VERDICT_DAMAGED; /* its size would be on two accounts */
     }
     if (verdict != VERDICT_OK) {
@@ -752,7 +753,7 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     }
     verdict = module_transfer(ctx, old_record, record, block);
     if (verdict == VERDICT_OK) {
-        block_set_owner(block, record != NULL ? record->id : OWNER_NOBODY);
+        heap_set_owner(ctx, block, record != NULL ? record->id : OWNER_NOBODY);
         record = old_record; /* the one that loses a reference */
     } else if (is_new) {
         record->references--;

@@ -20,8 +20,11 @@
  *   DMHEAP_NO_INTRINSICS  1: bit scans in portable C, 0 (default): the compiler's own.
  *   DMHEAP_SEQUENCE       1: each block has a number, for dmheap_ctx_mark and its kind, which exist
  *                         then only; 4 bytes per block. 0 (default): none.
- *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it was written over;
- *                         4 bytes per block. 0 (default): none.
+ *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it or the header was
+ *                         written over; 4 bytes per block. 0 (default): none.
+ *   DMHEAP_PORT_RANDOM    the name of a function, `uint32_t name(void)`, whose number is the key that
+ *                         the canaries begin with; called when a heap begins, without the lock.
+ *                         Not defined (default): they can be foretold. The port may define it.
  *   DMHEAP_POISON         1: a freed block is filled with 0xDD before it is free memory, without
  *                         the lock, so free takes that twice. 0 (default): it stays as it was.
  *   DMHEAP_GUARD          1: each call proves the heap's own data first, so that a heap whose data was
@@ -129,6 +132,13 @@
 #if !defined(DMHEAP_PORT_LOG_ERROR) || !defined(DMHEAP_PORT_LOG_WARN) || \
     !defined(DMHEAP_PORT_LOG_INFO) || !defined(DMHEAP_PORT_ASSERT)
 #error "The port header lacks one of DMHEAP_PORT_LOG_ERROR, _WARN, _INFO, DMHEAP_PORT_ASSERT."
+#endif
+
+#if DMHEAP_CANARY && defined(DMHEAP_PORT_RANDOM)
+uint32_t DMHEAP_PORT_RANDOM(void);
+#define DMHEAP_KEY() DMHEAP_PORT_RANDOM()
+#else
+#define DMHEAP_KEY() 0U
 #endif
 
 #if DMHEAP_ASSERTS

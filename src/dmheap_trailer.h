@@ -6,9 +6,9 @@
  *                                    DMHEAP_CANARY   DMHEAP_SEQUENCE
  *
  * Knows: the end of a live block whose size is known to be right. Does not know: who trusts it.
- * Always holds: a live block's canary is right for its place and its heap; without the settings
+ * Always holds: a live block's canary is right for its place, its header and its heap; without the settings
  * there are no trailers, and nothing here comes to any code.
- * Cost: about eight instructions for a canary, three for a number.
+ * Cost: about twenty instructions for a canary, three for a number.
  */
 #ifndef DMHEAP_TRAILER_H
 #define DMHEAP_TRAILER_H
@@ -35,13 +35,16 @@ static inline uint8_t* trailer_alignment_byte(const struct dmheap_block* block, 
 /* ---- the canary --------------------------------------------------------------- */
 
 /*
- * Another one in each place and each heap, so that one copied along with its block is wrong. It
- * covers the alignment's byte, which an overrun by one byte hits: none of its values has another's
- * canary. No byte of a canary is 0, so the end of a text always shows.
+ * Another one in each place and each heap, so that one copied along with its block is wrong. It seals
+ * the header: the size, the owner and whether an alignment is kept; and that alignment's byte, which
+ * an overrun by one byte hits. No two owners, and no two values of that byte, have one canary. No
+ * byte of a canary is 0, so the end of a text always shows.
  */
-static inline uint32_t trailer_mix(uint32_t offset, uint32_t serial, uint32_t alignment)
+static inline uint32_t trailer_mix(uint32_t offset, uint32_t size, uint32_t serial, uint32_t owner,
+                                   uint32_t alignment)
 {
-    return (bits_scatter(offset) ^ serial ^ alignment * 0x102U) | 0x01010101U;
+    const uint32_t tags = alignment * 0x102U | (owner & 0x7FU) << 17 | owner >> 7 << 25;
+    return (bits_scatter(bits_scatter(size) + offset) ^ serial ^ tags) | 0x01010101U;
 }
 
 static inline uint32_t trailer_canary(const struct dmheap_ctx* ctx,
@@ -49,7 +52,8 @@ static inline uint32_t trailer_canary(const struct dmheap_ctx* ctx,
 {
     const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
     const uint32_t alignment = is_aligned ? *trailer_alignment_byte(block, size) : 0;
-    return trailer_mix((uint32_t)ctx_offset(ctx, block), (uint32_t)ctx->serial, alignment);
+    return trailer_mix((uint32_t)ctx_offset(ctx, block), (uint32_t)size, (uint32_t)ctx->serial,
+                       (uint32_t)block_owner(block), alignment);
 }
 
 /* Write the canary of a live block: at last, when its header and its last byte are as they stay. */

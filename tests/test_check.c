@@ -255,7 +255,7 @@ static void a_block_that_is_the_heaps_by_mistake_counts_as_moving(void** state)
     for (size_t i = 0; i < COUNT_OF(blocks); i++) {
         struct dmheap_finding finding;
         lay_scene();
-        block_set_owner(block_of(*blocks[i]), OWNER_HEAP);
+        heap_set_owner(test_heap.ctx, block_of(*blocks[i]), OWNER_HEAP);
         assert_true(dmheap_ctx_check(NULL, &finding));
         assert_int_equal(finding.moving, 1);
         arenas_release();
@@ -585,7 +585,6 @@ static const struct damage {
     DAMAGE(live_bit_inside, MAP, &at.front),
     DAMAGE(alignment_byte, ALIGNMENT, &at.aligned),
     DAMAGE(alignment_byte_absurd, ALIGNMENT, &at.aligned),
-    DAMAGE(owner_unknown, OWNER, &at.aligned),
     DAMAGE(next_of_a_hole, LINK, &at.hole),
     DAMAGE(prev_of_a_hole, LINK, &at.older),
     DAMAGE(list_circular, LINK, &at.hole),
@@ -614,8 +613,9 @@ static const struct damage {
     DAMAGE(map_behind_the_blocks, MAP, ELSEWHERE),
 };
 
-/* It takes the place of a canary, if there is one. */
+/* What canaries show before. */
 static const struct damage bare_damages[] = {
+    DAMAGE(owner_unknown, OWNER, &at.aligned),
     DAMAGE(hole_forged_before_a_live_block, LINK, ELSEWHERE),
 };
 
@@ -630,7 +630,7 @@ static const void* account_bytes(void)
 /* A block that moves does not hide it. */
 static const void* account_bytes_without_a_block(void)
 {
-    block_set_owner(block_of(at.back), OWNER_HEAP);
+    heap_set_owner(test_heap.ctx, block_of(at.back), OWNER_HEAP);
     account_of("front")->bytes += GRANULE;
     return &account_of("front")->bytes;
 }
@@ -854,6 +854,18 @@ static const void* alignment_byte_credible(void)
     return canary_of(at.aligned);
 }
 
+static const void* owner_of_a_canary(void)
+{
+    block_set_owner(block_of(at.front), block_owner(block_of(at.middle)));
+    return canary_of(at.front);
+}
+
+static const void* owner_unknown_of_a_canary(void)
+{
+    (void)owner_unknown();
+    return canary_of(at.aligned);
+}
+
 static const void* serial(void)
 {
     test_heap.ctx->serial ^= 2;
@@ -867,6 +879,8 @@ static const struct damage canary_damages[] = {
     DAMAGE(canary_by_an_overrun_of_the_last, CANARY, &at.back),
     DAMAGE(canary_of_another, CANARY, &at.middle),
     DAMAGE(alignment_byte_credible, CANARY, &at.aligned),
+    DAMAGE(owner_of_a_canary, CANARY, &at.front),
+    DAMAGE(owner_unknown_of_a_canary, CANARY, &at.aligned),
     DAMAGE(serial, CONTEXT, ELSEWHERE),
 };
 

@@ -1233,7 +1233,7 @@ static void resize_goes_by_a_size_without_the_bits_below_the_granule(void** stat
 static struct dmheap_block* make_for(dmheap_word owner, dmheap_word bytes)
 {
     struct dmheap_block* block = make(bytes);
-    block_set_owner(block, owner);
+    heap_set_owner(test_heap.ctx, block, owner);
     return block;
 }
 
@@ -1679,7 +1679,7 @@ static void another_owner_inside_a_run_parts_it(void** state)
     struct run run;
     for (unsigned victim = 0; victim < FREED_MAX + 10; victim++) {
         run_open(&run, FREED_MAX + 10, LIVE, LIVE);
-        block_set_owner(run.block[victim], BYSTANDER);
+        heap_set_owner(test_heap.ctx, run.block[victim], BYSTANDER);
         struct heap_sweep sweep = {0};
         (void)sweep_all(&sweep);
         assert_int_equal(count_live(SWEPT), 0);

@@ -433,6 +433,64 @@ static void a_canary_is_no_other_heaps(void** state)
     expect_refused(ptr);
 }
 
+/* Every owner that a header can have, of which one is another module's. */
+static void a_header_with_another_owner_is_refused(void** state)
+{
+    (void)state;
+    heap_open(8 * KIB, 8);
+    unsigned char* ptr = dmheap_malloc(40, "app");
+    void* other = dmheap_malloc(40, "other");
+    struct dmheap_block* block = block_of(ptr);
+    const dmheap_word right = block_owner(block);
+    for (dmheap_word owner = 0; owner < OWNER_COUNT; owner++) {
+        if (owner != right) {
+            block_set_owner(block, owner);
+            expect_refused(ptr);
+            assert_false(dmheap_ctx_retag(NULL, ptr, "other"));
+            expect_error();
+        }
+    }
+    block_set_owner(block, block_owner(block_of(other)));
+    dmheap_unregister_module("other");
+    assert_true(test_port_lines() > 0);
+    test_port_forget_lines();
+    assert_true(live_is(test_heap.ctx, ptr));
+    block_set_owner(block, right);
+    dmheap_free(ptr, true);
+    expect_silence();
+}
+
+static void a_block_that_changes_hands_keeps_a_right_canary(void** state)
+{
+    (void)state;
+    heap_open(8 * KIB, 8);
+    unsigned char* ptr = dmheap_aligned_alloc(64, 40, "app");
+    assert_true(dmheap_ctx_retag(NULL, ptr, "other"));
+    (void)heap_verify();
+    assert_true(dmheap_ctx_retag(NULL, ptr, NULL));
+    (void)heap_verify();
+    ptr[dmheap_ctx_usable_size(NULL, ptr)] ^= 1;
+    assert_false(dmheap_ctx_retag(NULL, ptr, "app"));
+    expect_error();
+    ptr[dmheap_ctx_usable_size(NULL, ptr)] ^= 1;
+    (void)heap_verify();
+}
+
+/* What an attacker could write who knows how canaries are made, but not the key. */
+static void canaries_begin_with_the_ports_random_number(void** state)
+{
+    (void)state;
+    heap_open(8 * KIB, 8);
+    const uint32_t begin = TEST_PORT_RANDOM & ~1U;
+    assert_true((uint32_t)test_heap.ctx->serial - begin < 0x10000U);
+    const struct dmheap_block* block = block_of(dmheap_malloc(40, "app"));
+    const trailer_word* canary = trailer_end(block, block_size(block)) - 1 - DMHEAP_SEQUENCE;
+    assert_int_not_equal(*canary, trailer_mix((uint32_t)ctx_offset(test_heap.ctx, block),
+                                              (uint32_t)block_size(block),
+                                              (uint32_t)test_heap.ctx->serial - begin,
+                                              (uint32_t)block_owner(block), 0));
+}
+
 static void a_resized_block_has_its_canary_behind_its_new_end(void** state)
 {
     (void)state;
@@ -678,10 +736,11 @@ static void a_heap_that_goes_while_a_block_is_being_filled_is_reported(void** st
     snapshot_take();
     free_while(ptr, end_heap_meanwhile);
     expect_error();
-    /* But for that block, and its owner, nothing was written. */
+    /* But for that block, its owner and its canary, nothing was written. */
     const size_t at = (size_t)((unsigned char*)block_of(ptr) - test_heap.buffer);
     assert_memory_equal(test_heap.buffer, snapshot, at);
-    const size_t end = at + (size_t)block_size(block_of(ptr)) - BLOCK_TRAILER_BYTES;
+    const size_t end = at + (size_t)block_size(block_of(ptr)) -
+                       (DMHEAP_CANARY ? 4U * DMHEAP_SEQUENCE : BLOCK_TRAILER_BYTES);
     assert_memory_equal(test_heap.buffer + end, snapshot + end, test_heap.size - end);
 }
 
@@ -734,6 +793,9 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_CANARY, the_end_of_a_text_always_shows),
         heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_blocks),
         heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_heaps),
+        heap_case_if(DMHEAP_CANARY, a_header_with_another_owner_is_refused),
+        heap_case_if(DMHEAP_CANARY, a_block_that_changes_hands_keeps_a_right_canary),
+        heap_case_if(DMHEAP_CANARY, canaries_begin_with_the_ports_random_number),
         heap_case_if(DMHEAP_CANARY, a_resized_block_has_its_canary_behind_its_new_end),
         heap_case_if(DMHEAP_CANARY, unregistration_leaves_what_was_overrun_alone),
         heap_case_if(DMHEAP_CANARY, a_size_that_leads_to_another_blocks_end_is_refused),

@@ -3,7 +3,8 @@
  * Port: POSIX threads and stdout.
  *
  * The lock is one recursive mutex, created on first use. Log lines of the levels ERROR, WARN
- * and INFO go to stdout, each in one call, so that lines of several threads never mix.
+ * and INFO go to stdout, each in one call, so that lines of several threads never mix. With
+ * DMHEAP_CANARY, their key is the system's random number.
  */
 #ifndef DMHEAP_PORT_H
 #define DMHEAP_PORT_H
@@ -41,6 +42,30 @@ static inline void dmheap_port_unlock(void)
 {
     (void)pthread_mutex_unlock(&dmheap_port_mutex);
 }
+
+#if DMHEAP_CANARY
+#include <fcntl.h>
+#include <stdint.h>
+#include <unistd.h>
+
+/* 0 where the system has none. */
+static inline uint32_t dmheap_port_random(void)
+{
+    uint32_t number = 0;
+    const int file = open("/dev/urandom", O_RDONLY);
+    if (file >= 0) {
+        if (read(file, &number, sizeof(number)) != (ssize_t)sizeof(number)) {
+            number = 0;
+        }
+        (void)close(file);
+    }
+    return number;
+}
+
+#ifndef DMHEAP_PORT_RANDOM
+#define DMHEAP_PORT_RANDOM dmheap_port_random
+#endif
+#endif
 
 #define DMHEAP_PORT_LOG_ERROR(...) ((void)printf("[ERROR] " __VA_ARGS__))
 #define DMHEAP_PORT_LOG_WARN(...)  ((void)printf("[WARN] " __VA_ARGS__))

@@ -45,4 +45,9 @@ static inline void dmheap_port_log(const char* level, const char* format, ...)
  */
 #define DMHEAP_PORT_ASSERT(condition) ((void)(condition))
 
+/*
+ * With DMHEAP_CANARY=1, and only if there is a source of random numbers: name it here by defining
+ * DMHEAP_PORT_RANDOM, a function `uint32_t name(void)`. Called without the lock, when a heap begins.
+ */
+
 #endif

@@ -15,6 +15,8 @@ static inline void dmheap_port_unlock(void)
     test_port_unlock();
 }
 
+#define DMHEAP_PORT_RANDOM test_port_random
+
 #define DMHEAP_PORT_LOG_ERROR(...) test_port_log(TEST_ERROR, __VA_ARGS__)
 #define DMHEAP_PORT_LOG_WARN(...)  test_port_log(TEST_WARN, __VA_ARGS__)
 #define DMHEAP_PORT_LOG_INFO(...)  test_port_log(TEST_INFO, __VA_ARGS__)

@@ -76,6 +76,14 @@ void test_port_unlock(void)
     run(&port.on_unlock);
 }
 
+uint32_t test_port_random(void)
+{
+    if (port.depth != 0) {
+        stop("the random number", "asked for while the lock is held");
+    }
+    return TEST_PORT_RANDOM;
+}
+
 /* Only what DMOD's printf knows; "%zu" would be printed as it stands and shift the arguments. */
 static void check_format(const char* format)
 {

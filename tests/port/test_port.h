@@ -4,7 +4,7 @@
  * run a test's code where another thread's could run.
  *
  * It stops the program with a message, at once, when the library takes the lock twice, releases
- * one that it does not hold, logs while it holds it, logs a conversion that DMOD's small printf
+ * one that it does not hold, logs or asks for a random number while it holds it, logs a conversion that DMOD's small printf
  * does not know, or fails an assertion of its own.
  */
 #ifndef DMHEAP_TEST_PORT_H
@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum test_level { TEST_ERROR, TEST_WARN, TEST_INFO };
 
@@ -21,6 +22,10 @@ void test_port_unlock(void);
 void test_port_log(enum test_level level, const char* format, ...)
     __attribute__((format(printf, 2, 3)));
 void test_port_assert(bool condition, const char* text, const char* file, int line);
+uint32_t test_port_random(void);
+
+/* What test_port_random gives: always the same, for a run to be repeated. */
+#define TEST_PORT_RANDOM 0x6B79A3C5U
 
 /* What tests call: */
 
