@@ -5,7 +5,8 @@
  * The model is a table of what each block should be: address, size, alignment, owner, content.
  * After every operation the heap is proven as a whole and compared with the table. Where
  * DMHEAP_ACCOUNTING is 1, modules have accounts in the table as well, with limits and reserves.
- * Each run prints its seed; `test_model SEED [STEPS]` replays it.
+ * Each run prints its seed; `test_model SEED [STEPS]` replays it. In the environment, TEST_SEED is
+ * taken in place of a fresh one.
  */
 #include "heap_test.h"
 #include "dmod_api.h"
@@ -768,7 +769,8 @@ int main(int count, char** arguments)
         cmocka_unit_test_setup_teardown(fixed_seeds, heap_case_begin, model_case_end),
         heap_case(free_true_and_free_false_give_the_same_heap),
     };
-    given_seed = (uint64_t)time(NULL);
+    const char* seed = getenv("TEST_SEED");
+    given_seed = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
     if (count > 1) {
         given_seed = strtoull(arguments[1], NULL, 0);
         given_steps = count > 2 ? strtoul(arguments[2], NULL, 0) : given_steps;
