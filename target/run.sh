@@ -26,7 +26,7 @@ start() { # options, program and arguments
         options="$options,arg=$word"
     done
     # shellcheck disable=SC2086 # several words
-    timeout 100 $qemu -kernel "$image" -display none -serial none -monitor none \
+    timeout 300 $qemu -kernel "$image" -display none -serial none -monitor none \
         -chardev stdio,id=out $options </dev/null
 }
 semihosting='-semihosting-config enable=on,target=native,chardev=out'
