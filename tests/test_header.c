@@ -1431,6 +1431,26 @@ static void free_refuses_what_is_no_block_with_one_error(void** state)
     (void)heap_verify();
 }
 
+static void free_refuses_a_block_whose_size_was_written_over(void** state)
+{
+    (void)state;
+    static const char* const owners[] = {NULL, "sensor"};
+    heap_open(4 * KIB, 8);
+    for (size_t i = 0; i < COUNT_OF(owners); i++) {
+        void* ptr = dmheap_malloc(10, owners[i]);
+        (void)dmheap_malloc(10, NULL);
+        block_of(ptr)->header += (dmheap_word)ctx_granule(test_heap.ctx);
+        snapshot_take();
+        dmheap_free(ptr, true);
+        expect_error();
+        assert_true(snapshot_is_same());
+        block_of(ptr)->header -= (dmheap_word)ctx_granule(test_heap.ctx);
+        dmheap_free(ptr, true);
+        expect_silence();
+        (void)heap_verify();
+    }
+}
+
 /* All six orders in which three neighbours can go, between two walls and at the end. */
 static void free_merges_at_once_in_both_cases(void** state)
 {
@@ -1570,6 +1590,7 @@ int main(void)
         heap_case(realloc_copies_without_the_lock),
         heap_case(free_of_null_does_nothing),
         heap_case(free_refuses_what_is_no_block_with_one_error),
+        heap_case(free_refuses_a_block_whose_size_was_written_over),
         heap_case(free_merges_at_once_in_both_cases),
         heap_case(concatenate_has_nothing_left_to_do),
     };

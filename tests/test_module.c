@@ -185,6 +185,17 @@ static void a_failing_allocation_counts_no_reference(void** state)
     (void)heap_verify();
 }
 
+static void a_newcomer_is_told_a_long_name_from_a_large_size(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    assert_null(module_alloc(test_heap.ctx, 1, 100 * KIB, long_name(63, 'x'), &verdict));
+    assert_int_equal(verdict, VERDICT_NO_MEMORY);
+    assert_null(module_alloc(test_heap.ctx, 1, 100 * KIB, long_name(64, 'x'), &verdict));
+    assert_int_equal(verdict, VERDICT_BAD_NAME);
+}
+
 static void a_closed_module_lives_until_its_last_block_is_freed(void** state)
 {
     (void)state;
@@ -266,6 +277,25 @@ static void a_module_without_blocks_is_swept_in_one_slice(void** state)
     struct heap_sweep sweep = {0};
     assert_false(module_sweep(test_heap.ctx, record->id, &sweep));
     assert_true(heap_is_empty());
+}
+
+static void only_a_closed_module_is_swept(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    char name[RECORD_NAME_MAX + 1];
+    struct heap_sweep sweep = {0};
+    (void)make_for(20, "app");
+    struct record* record = record_find(test_heap.ctx, "app");
+    snapshot_take();
+    assert_false(module_sweep(test_heap.ctx, record->id + 1, &sweep)); /* no module's id */
+    assert_false(module_sweep(test_heap.ctx, record->id, &sweep));     /* not closed */
+    assert_true(snapshot_is_same());
+    (void)close_module("app", name);
+    record->references = 0; /* written over */
+    snapshot_take();
+    assert_false(module_sweep(test_heap.ctx, record->id, &sweep));
+    assert_true(snapshot_is_same());
 }
 
 static void what_a_module_took_its_leaving_returns(void** state)
@@ -678,6 +708,44 @@ static void a_new_place_that_was_written_over_stays_though_its_owner_went(void**
     assert_int_equal(heap_free(test_heap.ctx, block_payload(move.to)), VERDICT_OK);
 }
 
+static void an_old_place_written_over_while_it_is_copied_stays_its_owners_too(void** state)
+{
+    (void)state;
+    static const char* const names[] = {NULL, "app"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        open_heap(8 * KIB);
+        (void)create("app");
+        const unsigned char* ptr = make_stuck(names[i]);
+        const dmheap_word owner = owner_of(ptr);
+        struct module_move move;
+        assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
+        overrun(move.from);
+        assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_DAMAGED);
+        overrun(move.from);
+        assert_int_equal(owner_of(ptr), owner);
+        assert_int_equal(block_owner(move.to), owner);
+        (void)heap_verify();
+        release(ptr);
+        release(block_payload(move.to));
+        (void)heap_verify();
+        arenas_release();
+    }
+}
+
+static void an_alignment_written_over_is_damage_whatever_the_size(void** state)
+{
+    (void)state;
+    static const size_t sizes[] = {10, SIZE_MAX};
+    open_heap(8 * KIB);
+    enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
+    struct dmheap_block* block = module_alloc(test_heap.ctx, 64, 40, NULL, &verdict);
+    *heap_alignment_byte(test_heap.ctx, block) = 0xFF;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        assert_int_equal(module_realign(test_heap.ctx, block_payload(block), 128, sizes[i]),
+                         VERDICT_DAMAGED);
+    }
+}
+
 static void a_block_written_over_while_it_is_filled_stays_its_owners(void** state)
 {
     (void)state;
@@ -738,11 +806,13 @@ int main(void)
         heap_case(each_block_and_the_name_count_as_one_reference),
         heap_case_if(RECORD_HINTS, the_short_path_counts_references_too),
         heap_case(a_failing_allocation_counts_no_reference),
+        heap_case(a_newcomer_is_told_a_long_name_from_a_large_size),
         heap_case(a_closed_module_lives_until_its_last_block_is_freed),
         heap_case(the_name_of_a_closed_module_gets_another_id),
         heap_case(closing_copies_a_name_that_stands_in_the_modules_memory),
         heap_case(nobody_and_unknown_names_cannot_be_closed),
         heap_case(a_module_without_blocks_is_swept_in_one_slice),
+        heap_case(only_a_closed_module_is_swept),
         heap_case(a_block_whose_owner_was_written_over_is_refused),
         heap_case(the_heaps_own_blocks_cannot_be_freed_resized_or_handed_on),
         heap_case(a_block_whose_owner_no_module_has_is_damaged),
@@ -762,6 +832,8 @@ int main(void)
         heap_case(a_move_without_a_place_to_go_changes_nothing),
         heap_case(a_move_whose_owner_went_meanwhile_frees_both_places),
         heap_case(a_new_place_that_was_written_over_stays_though_its_owner_went),
+        heap_case(an_old_place_written_over_while_it_is_copied_stays_its_owners_too),
+        heap_case(an_alignment_written_over_is_damage_whatever_the_size),
         heap_case(a_block_written_over_while_it_is_filled_stays_its_owners),
         heap_case(what_is_no_module_has_no_blocks_and_gets_none),
         heap_case(a_module_whose_references_were_written_over_has_no_blocks),
