@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Changes the core in thousands of small ways, one at a time, and sees whether a test notices.
 
-usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--quick]
+usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--quick [SECONDS]]
 
 All mutants are compiled into one library: each is an alternative that is chosen when the program
 starts, so that none has to be compiled by itself. The tests run once without any, which tells how
@@ -52,7 +52,7 @@ BUILDS = {
 LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threads",
             "test_corruption"}
 # Seconds: programs that take longer meet a mutant only once it is not the original's equal.
-SHORT = 0.5
+SHORT = 0.1
 # Programs that take longer in the first build are in no other.
 LONG = 1
 # The tests of a layer that is not named like its test.
@@ -609,7 +609,7 @@ class Build:
         """What the compiler has against the mutants."""
         return run([*self.flags, "-fsyntax-only", f"{BUILD}/src/dmheap.c"])
 
-    def build(self, pool, count, without):
+    def build(self, pool, count, without, results):
         os.makedirs(self.folder, exist_ok=True)
         sources = sorted(f"tests/{name}" for name in os.listdir("tests")
                          if re.fullmatch(r"test_\w+\.c", name) and name[:-2] not in without)
@@ -623,7 +623,7 @@ class Build:
                       helpers + sources))
         self.tests = dict(pool.map(self.link, [os.path.basename(source)[:-2]
                                                for source in sources]))
-        list(pool.map(lambda test: test.measure(count), self.tests.values()))
+        list(pool.map(lambda test: test.measure(count, results), self.tests.values()))
 
     def link(self, test):
         names = ["test_port", "mutant"]
@@ -648,18 +648,20 @@ class Test:
         self.seconds, self.reached = 0.0, b""
         self.key = digest(content(program))
 
-    def measure(self, count):
-        reached, log = f"{self.program}.reached", f"{self.program}.log"
-        with open(reached, "wb") as stream:
-            stream.truncate((count // 4096 + 1) * 4096)
-        with open(log, "w", encoding="utf-8") as stream:
-            child = subprocess.Popen([self.program], stdout=stream, stderr=stream,
-                                     env={**self.ENVIRONMENT, "MUTANT_REACHED": reached})
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = status
-        if status != 0:
-            sys.exit(f"{self.program} fails without any mutant, see {log}")
-        self.seconds = usage.ru_utime + usage.ru_stime
+    def measure(self, count, results):
+        reached, log = f"{BUILD}/reached/{self.key}", f"{self.program}.log"
+        known = results.get(f"{self.key} seconds")
+        if known is None:
+            with open(reached, "wb") as stream:
+                stream.truncate((count // 4096 + 1) * 4096)
+            with open(log, "w", encoding="utf-8") as stream:
+                child = subprocess.Popen([self.program], stdout=stream, stderr=stream,
+                                         env={**self.ENVIRONMENT, "MUTANT_REACHED": reached})
+                _, child.returncode, usage = os.wait4(child.pid, 0)
+            if child.returncode != 0:
+                sys.exit(f"{self.program} fails without any mutant, see {log}")
+            known = results.put(f"{self.key} seconds", f"{usage.ru_utime + usage.ru_stime:.3f}")
+        self.seconds = float(known)
         self.reached = content(reached)
 
     def kills(self, mutant, results):
@@ -793,7 +795,7 @@ class Work:
     def build(self):
         without = set(LEFT_OUT)
         for build in self.builds:
-            build.build(self.pool, self.count, without)
+            build.build(self.pool, self.count, without, self.results)
             without |= {name for name, test in build.tests.items() if test.seconds > LONG}
         return without
 
@@ -818,10 +820,14 @@ class Work:
                 self.originals[name] = object_of(folder, BUILDS[name])
         return self.originals[name]
 
+    @staticmethod
+    def own(parser):
+        layer = parser.path[len("src/dmheap_"):-2]
+        return OWN_TEST.get(layer, f"test_{layer}")
+
     def tests_of(self, builds, parser, mutant):
         """From fast to slow, that of its own layer early; first of all what killed it before."""
-        layer = parser.path[len("src/dmheap_"):-2]
-        own = OWN_TEST.get(layer, f"test_{layer}")
+        own = self.own(parser)
         killer = self.killers.get(" ## ".join(mutant.name))
         found = [test for build in builds for test in build.tests.values()
                  if test.reached[mutant.number]]
@@ -840,21 +846,21 @@ class Work:
         """(how, by what): how is "failed" or "time", "same", "lives" or "unreached"."""
         parser, mutant = pair
         tests = self.tests_of(self.builds, parser, mutant)
-        short = [test for test in tests if test.seconds <= SHORT]
+        limit = self.options.quick or SHORT
+        short = [test for test in tests if test.seconds <= limit or test.name == self.own(parser)]
         killed = self.kill(short, mutant)
-        if killed:
-            return killed
+        if killed or self.options.quick:
+            return killed or ("lives", None)
         if mutant.name not in self.reasons and self.is_equivalent(parser, mutant):
             return "same", None
-        if not self.options.quick:
-            killed = self.kill([test for test in tests if test not in short], mutant)
+        killed = self.kill([test for test in tests if test not in short], mutant)
         return killed or ("lives" if tests else "unreached", None)
 
     def sanitize(self, pairs, without):
         """Those that live with sanitizers, too."""
         build = Build("all", BUILDS["all"], ("-fsanitize=address,undefined",
                                              "-fno-sanitize-recover=all", "-g"))
-        build.build(self.pool, self.count, without)
+        build.build(self.pool, self.count, without, self.results)
         killed = self.pool.map(lambda pair: self.kill(self.tests_of([build], *pair), pair[1]),
                                pairs)
         return [pair for pair, how in zip(pairs, killed) if how is None]
@@ -883,11 +889,11 @@ def main():
     arguments.add_argument("--jobs", type=int, default=2)
     arguments.add_argument("--list", default="tests/mutants.txt")
     arguments.add_argument("--only", action="append", default=[])
-    arguments.add_argument("--quick", action="store_true",
-                           help="no slow tests, no sanitizers: what lives may yet be killed")
+    arguments.add_argument("--quick", type=float, nargs="?", const=SHORT,
+                           help="the tests of so many seconds: what lives may yet be killed")
     options = arguments.parse_args()
     begin = time.monotonic()
-    os.makedirs(BUILD, exist_ok=True)
+    os.makedirs(f"{BUILD}/reached", exist_ok=True)
     reasons = read_list(options.list)
     work = Work(options, reasons)
     everything = [(parser, mutant) for parser in work.parsers for mutant in parser.mutants]

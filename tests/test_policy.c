@@ -163,6 +163,17 @@ static void tear_down(void)
 
 /* ---- setting ------------------------------------------------------------------------- */
 
+/* The first case of all: nothing was set before, for any heap. */
+static void something_may_be_set_before_any_heap_serves_by_default(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    assert_true(dmheap_ctx_set_failure_hook(ctx, note_failure, &told));
+    assert_null(dmheap_ctx_malloc(ctx, 64 * KIB, NULL));
+    expect_error();
+    assert_int_equal(told.calls, 1);
+}
+
 static void what_cannot_be_set_is_refused(void** state)
 {
     (void)state;
@@ -1198,6 +1209,60 @@ static void a_hook_that_is_taken_away_in_time_is_not_called(void** state)
     assert_int_equal(told.calls, 0);
 }
 
+static void a_hook_that_is_taken_away_in_time_keeps_nobody_from_being_asked(void** state)
+{
+    (void)state;
+    told.ctx = make_default(4 * KIB);
+    struct dmheap_ctx* second = make_default(4 * KIB);
+    assert_true(dmheap_ctx_set_failure_hook(told.ctx, note_failure, &told));
+    assert_true(dmheap_ctx_set_failure_hook(second, note_failure, &told));
+    at_hold(1, hook_away);
+    assert_null(dmheap_malloc(64 * KIB, NULL));
+    expect_error();
+    assert_int_equal(told.calls, 1);
+    assert_ptr_equal(told.failure[0].ctx, second);
+}
+
+static void register_new(void)
+{
+    release_ballast();
+    assert_true(dmheap_register_module("new"));
+    expect_info();
+}
+
+static void a_module_that_the_hook_made_known_is_known(void** state)
+{
+    (void)state;
+    static const unsigned requests[] = {4, 18, 19};
+    for (unsigned i = 0; i < COUNT_OF(requests); i++) {
+        struct dmheap_ctx* ctx = open_heap(4 * KIB);
+        set_scene(ctx, NULL);
+        told.answer = true;
+        told.act = register_new;
+        assert_true(request_somehow(requests[i]));
+        expect_lines(0, is_registration(requests[i]), 0);
+        verify(ctx);
+        release_heaps();
+    }
+}
+
+/* What the request before was told of is not told again. */
+static void the_owner_of_a_block_that_was_written_over_is_not_told(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = open_heap(4 * KIB);
+    set_scene(ctx, NULL);
+    assert_null(dmheap_ctx_aligned_realloc(ctx, scene.block, 256, SIZE_MAX, NULL));
+    block_of(scene.block)->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+    assert_null(dmheap_ctx_aligned_realloc(ctx, scene.block, 256, SIZE_MAX, NULL));
+    block_of(scene.block)->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+    expect_lines(2, 0, 0);
+    assert_int_equal(told.calls, 2);
+    assert_string_equal(told.name[0], "app");
+    assert_string_equal(told.name[1], "");
+    verify(ctx);
+}
+
 /* Damage that the first attempt met is told, though the second one served. */
 static void damage_is_told_though_a_hook_helped(void** state)
 {
@@ -1570,6 +1635,7 @@ int main(int argc, char** argv)
     const struct CMUnitTest cases[] = {
         policy_case(hooks_may_do_anything),
         policy_case(modules_that_stay_are_visited_once),
+        policy_case(something_may_be_set_before_any_heap_serves_by_default),
         policy_case(what_cannot_be_set_is_refused),
         policy_case(null_is_the_first_heap_by_default),
         policy_case(what_is_set_goes_with_its_heap),
@@ -1602,6 +1668,9 @@ int main(int argc, char** argv)
         policy_case(calls_are_counted_right_though_the_heap_goes),
         policy_case(a_hook_may_be_taken_away_inside_it),
         policy_case(a_hook_that_is_taken_away_in_time_is_not_called),
+        policy_case(a_hook_that_is_taken_away_in_time_keeps_nobody_from_being_asked),
+        policy_case(a_module_that_the_hook_made_known_is_known),
+        policy_case(the_owner_of_a_block_that_was_written_over_is_not_told),
         policy_case(damage_is_told_though_a_hook_helped),
         policy_case(all_modules_are_visited),
         policy_case(modules_behind_a_group_that_went_are_visited),
