@@ -1154,6 +1154,21 @@ static void a_reserve_beyond_what_is_free_is_refused(void** state)
     (void)heap_verify();
 }
 
+static void a_reserve_may_be_a_byte_or_all_there_is(void** state)
+{
+    (void)state;
+    heap_open(16 * KIB, 8);
+    assert_false(dmheap_ctx_set_reserve(NULL, NULL, all_bytes() + 1));
+    expect_error();
+    assert_true(dmheap_ctx_set_reserve(NULL, NULL, all_bytes()));
+    assert_int_equal(heap_figures().reserved, all_bytes());
+    assert_true(dmheap_ctx_set_reserve(NULL, NULL, 0));
+    assert_true(dmheap_ctx_set_reserve(NULL, NULL, 1));
+    assert_int_equal(figures_of(NULL).reserve, 1);
+    assert_int_equal(heap_figures().reserved, 1);
+    expect_silence();
+}
+
 static void a_reserve_refused_makes_no_module_known(void** state)
 {
     (void)state;
@@ -1207,6 +1222,34 @@ static void why_a_request_failed_is_told(void** state)
         }
         close_heaps();
     }
+}
+
+/* Holes as large as half of the block, more free than one, and a limit or a reserve on the edge. */
+static void why_a_request_failed_is_told_to_the_byte(void** state)
+{
+    (void)state;
+    const size_t block = 24 * WORD;
+    const size_t size = block - OVERHEAD;
+    open_in_pieces(12 * WORD);
+    const size_t free_bytes = heap_figures().free;
+    const size_t held = figures_of("sensor").bytes;
+    static const char* const names[] = {"newcomer", NULL, "sensor"};
+    for (unsigned i = 0; i < 2 * COUNT_OF(names); i++) {
+        const char* name = names[i / 2];
+        const bool is_beyond = i % 2 != 0;
+        const bool is_others = name == NULL || strcmp(name, "sensor") != 0;
+        assert_true(dmheap_ctx_set_reserve(NULL, "sensor", held + free_bytes - block + is_beyond));
+        assert_null(dmheap_malloc(size, name));
+        expect_request_line(size, name != NULL ? name : "(none)",
+                            is_beyond && is_others ? DMHEAP_REASON_RESERVE
+                                                   : DMHEAP_REASON_FRAGMENTED);
+    }
+    assert_true(dmheap_ctx_set_limit(NULL, "sensor", held + block));
+    assert_null(dmheap_malloc(size, "sensor"));
+    expect_request_line(size, "sensor", DMHEAP_REASON_FRAGMENTED);
+    assert_true(dmheap_ctx_set_limit(NULL, "sensor", held + block - 1));
+    assert_null(dmheap_malloc(size, "sensor"));
+    expect_request_line(size, "sensor", DMHEAP_REASON_LIMIT);
 }
 
 static void memory_that_is_not_aligned_so_is_in_pieces(void** state)
@@ -1579,6 +1622,21 @@ static void largest_alloc_is_a_block_with_its_rest(void** state)
         }
         close_heaps();
     }
+}
+
+static void largest_alloc_is_a_smallest_block_where_reserves_leave_two(void** state)
+{
+    (void)state;
+    struct dmheap_stats stats;
+    heap_open(2 * KIB, 8);
+    assert_true(dmheap_register_module("sensor"));
+    const size_t most = heap_figures().free - 2 * BLOCK_MIN_BYTES;
+    assert_true(dmheap_ctx_set_reserve(NULL, "sensor", most));
+    assert_true(dmheap_ctx_get_stats(NULL, &stats));
+    assert_int_equal(stats.largest_alloc, BLOCK_MIN_BYTES - OVERHEAD);
+    assert_true(dmheap_ctx_set_reserve(NULL, "sensor", most + 1));
+    assert_true(dmheap_ctx_get_stats(NULL, &stats));
+    assert_int_equal(stats.largest_alloc, 0);
 }
 
 static void largest_alloc_is_all_of_the_piece_where_enough_is_free(void** state)
@@ -1956,8 +2014,10 @@ int main(void)
         account_case(a_reserve_is_there_whatever_others_do),
         account_case(records_do_not_take_what_is_reserved),
         account_case(a_reserve_beyond_what_is_free_is_refused),
+        account_case(a_reserve_may_be_a_byte_or_all_there_is),
         account_case(a_reserve_refused_makes_no_module_known),
         account_case(why_a_request_failed_is_told),
+        account_case(why_a_request_failed_is_told_to_the_byte),
         account_case(memory_that_is_not_aligned_so_is_in_pieces),
         account_case(all_of_an_empty_heap_is_not_aligned_otherwise),
         account_case(a_product_beyond_any_size_is_no_memory),
@@ -1975,6 +2035,7 @@ int main(void)
         account_case(largest_alloc_is_served_beside_reserves),
         account_case(largest_alloc_in_pieces_is_no_larger_than_the_largest),
         account_case(largest_alloc_is_a_block_with_its_rest),
+        account_case(largest_alloc_is_a_smallest_block_where_reserves_leave_two),
         account_case(largest_alloc_is_all_of_the_piece_where_enough_is_free),
         account_case(the_latest_dead_are_kept),
         account_case(the_dead_take_a_block_of_the_heaps_own),
