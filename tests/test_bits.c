@@ -211,6 +211,20 @@ static void a_share_is_rounded_and_never_above_all(void** state)
     assert_int_equal(bits_share_shown(UINTPTR_MAX - 1, UINTPTR_MAX, 1000), 999);
 }
 
+/* An image is read by another build, so both have to find the same. */
+static void hashes_are_those_of_every_build(void** state)
+{
+    (void)state;
+    static const char text[] = "foobar";
+    uint32_t hash = BITS_HASH_OF_NOTHING;
+    for (const char* at = text; *at != '\0'; at++) {
+        hash = bits_hash(hash, (uint8_t)*at);
+    }
+    assert_int_equal(hash, 0xBF9CF968U);
+    assert_int_equal(bits_scatter(1), 0x9E3779B9U);
+    assert_int_equal(bits_scatter(3), 0xDAA66D2BU);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +239,7 @@ int main(void)
         cmocka_unit_test(scans_agree_for_all_16_bit_values_in_both_halves),
         cmocka_unit_test(scans_agree_for_many_other_values),
         cmocka_unit_test(the_highest_bit_of_a_word_is_found_in_its_whole_width),
+        cmocka_unit_test(hashes_are_those_of_every_build),
         cmocka_unit_test(a_share_is_rounded_and_never_above_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
