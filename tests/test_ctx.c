@@ -429,6 +429,22 @@ static void the_heaps_in_the_blocks_of_one_go_with_it(void** state)
     assert_true(arena_is_canary(buffer, 8 * KIB));
 }
 
+/* The list is then: the inner heap, the outer one, that in front. The first two go at once. */
+static void of_heaps_in_a_buffer_none_is_passed_by(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(20 * KIB, 0);
+    struct dmheap_ctx* outer = make_in(buffer + 4 * KIB, 16 * KIB);
+    struct dmheap_ctx* inner = make_in(dmheap_ctx_malloc(outer, 4 * KIB, NULL), 4 * KIB);
+    assert_true(dmheap_ctx_add_default(inner));
+    struct dmheap_ctx* front = make_in(buffer, 4 * KIB);
+    assert_ptr_equal(dmheap_ctx_init(buffer, 4 * KIB + 16, 8), front);
+    expect_info();
+    assert_false(dmheap_ctx_is_initialized(outer) || dmheap_ctx_is_initialized(inner));
+    assert_non_null(dmheap_ctx_malloc(front, 10, NULL));
+    verify(front);
+}
+
 /* Right behind the own data of a heap, in its first block: that one stays as it is. */
 static void init_in_the_first_block_of_a_heap_leaves_it_alone(void** state)
 {
@@ -812,8 +828,12 @@ static void a_heap_is_found_by_its_name(void** state)
     expect_silence();
     assert_true(dmheap_init(buffer, 2 * KIB, 8));
     expect_info();
+    assert_null(dmheap_ctx_find("internal")); /* that is another heap */
     assert_true(dmheap_ctx_get_name(NULL, name));
-    assert_string_equal(name, ""); /* that is another heap */
+    assert_string_equal(name, "");
+    strcpy(name, "left");
+    assert_false(dmheap_ctx_get_name(dma, name)); /* it was forgotten */
+    assert_string_equal(name, "");
 }
 
 static void a_name_that_is_too_long_or_taken_is_refused(void** state)
@@ -1089,6 +1109,27 @@ static void a_move_ends_where_its_heap_or_owner_went_meanwhile(void** state)
             verify(meanwhile.ctx);
         }
     }
+}
+
+static void init_around(void* context)
+{
+    test_port_on_unlock(NULL, NULL);
+    assert_true(dmheap_init(context, 16 * KIB, 8));
+    expect_info();
+}
+
+/* What is left of the former heap lies unchanged in free memory of the new one. */
+static void a_move_ends_where_init_took_the_memory_around_its_heap(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(16 * KIB, 0);
+    struct dmheap_ctx* ctx = make_in(buffer + 8 * KIB, 4 * KIB);
+    void* ptr = dmheap_ctx_malloc(ctx, 100, NULL);
+    assert_non_null(dmheap_ctx_malloc(ctx, 10, NULL));
+    test_port_on_unlock(init_around, buffer);
+    assert_null(dmheap_ctx_realloc(ctx, ptr, 1000, NULL));
+    expect_error();
+    assert_true(is_empty(dmheap_ctx_get_default(0)));
 }
 
 static void an_unregistration_ends_where_its_heap_went_meanwhile(void** state)
@@ -1827,6 +1868,7 @@ int main(int argc, char** argv)
         ctx_case(a_buffer_used_again_forgets_the_heap_in_it),
         ctx_case(a_heap_may_stand_in_a_block_of_another),
         ctx_case(the_heaps_in_the_blocks_of_one_go_with_it),
+        ctx_case(of_heaps_in_a_buffer_none_is_passed_by),
         ctx_case(a_buffer_over_the_own_data_of_a_heap_forgets_it),
         ctx_case(init_in_the_first_block_of_a_heap_leaves_it_alone),
         ctx_case(heaps_in_a_heap_that_init_forgets_go_with_it),
@@ -1851,6 +1893,7 @@ int main(int argc, char** argv)
         ctx_case(calloc_refuses_what_overflows),
         ctx_case(calloc_gives_nothing_to_an_owner_that_went_meanwhile),
         ctx_case(a_move_ends_where_its_heap_or_owner_went_meanwhile),
+        ctx_case(a_move_ends_where_init_took_the_memory_around_its_heap),
         ctx_case(an_unregistration_ends_where_its_heap_went_meanwhile),
         ctx_case(usable_size_is_what_may_be_written),
         ctx_case(questions_about_bad_pointers_are_refused),
