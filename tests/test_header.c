@@ -424,6 +424,33 @@ static void init_that_fails_leaves_the_former_heap(void** state)
     assert_true(heap_is_empty());
 }
 
+static void init_tells_why_it_refuses(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    const struct {
+        void* buffer;
+        size_t size;
+        size_t alignment;
+        const char* why;
+    } bad[] = {
+        {NULL, 8 * KIB, 8, "no buffer"},
+        {buffer, 0, 8, "no buffer"},
+        {(void*)UINTPTR_MAX, 2, 8, "no buffer"},
+        {buffer, 1, 8, "too small"},
+        {buffer, 64, 8, "too small"},
+        {buffer, 8 * KIB, 0, "power of two"},
+        {buffer, 8 * KIB, 3, "power of two"},
+        {buffer, 8 * KIB, 8 * KIB, "too small"},
+        {buffer, 8 * KIB, 4 * KIB * 4, "too small"},
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_false(dmheap_init(bad[i].buffer, bad[i].size, bad[i].alignment));
+        assert_non_null(strstr(test_port_text(0), bad[i].why));
+        expect_error();
+    }
+}
+
 static void init_takes_any_address(void** state)
 {
     (void)state;
@@ -1527,6 +1554,7 @@ int main(void)
         heap_case(init_again_in_another_buffer_starts_afresh),
         heap_case(init_again_with_other_settings_starts_afresh),
         heap_case(init_that_fails_leaves_the_former_heap),
+        heap_case(init_tells_why_it_refuses),
         heap_case(init_takes_any_address),
         heap_case(init_takes_any_size),
         heap_case(init_of_1024_bytes_serves_nobody),
