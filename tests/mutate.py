@@ -47,8 +47,9 @@ BUILDS = {
     "shipped": settings(),
     "all": settings(ACCOUNTING=1, SEQUENCE=1, CANARY=1, GUARD=1),
     "small": settings("-m32 -D__OPTIMIZE_SIZE__", HEADER_BYTES=8, ACCOUNTING=1, NO_INTRINSICS=1,
-                      POISON=1),
+                      CANARY=1, POISON=1),
 }
+SANITIZED = settings(ACCOUNTING=1, SEQUENCE=1, CANARY=1, POISON=1, GUARD=1)
 
 # Users of the ports, what needs another build, and what takes its time for what others try.
 LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threads",
@@ -863,8 +864,8 @@ class Work:
 
     def sanitize(self, pairs, without):
         """Those that live with sanitizers, too."""
-        build = Build("all", BUILDS["all"], ("-fsanitize=address,undefined",
-                                             "-fno-sanitize-recover=all", "-g"))
+        build = Build("all", SANITIZED, ("-fsanitize=address,undefined",
+                                         "-fno-sanitize-recover=all", "-g"))
         build.build(self.pool, self.count, without, self.results)
         killed = self.pool.map(lambda pair: self.kill(self.tests_of([build], *pair), pair[1]),
                                pairs)
