@@ -223,6 +223,52 @@ static void a_bin_that_was_written_over_is_given_up(void** state)
     expect_error(); /* beside a block that is lost now */
 }
 
+/* It leads into a client's memory, which looks like a free block to nobody. */
+static void a_block_freed_beside_a_bin_that_was_written_over_is_listed_alone(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    void* hole = dmheap_malloc(100, NULL);
+    void* other = dmheap_malloc(100, NULL);
+    fill(other, 100, 1);
+    test_heap.ctx->bin[index_class(test_heap.ctx, block_size(block_of(hole)))] =
+        (dmheap_word)ctx_offset(test_heap.ctx, other);
+    dmheap_free(hole, false);
+    assert_ptr_equal(dmheap_malloc(100, NULL), hole);
+    assert_true(is_filled(other, 100, 1));
+    expect_silence();
+    assert_null(dmheap_malloc(64 * KIB, NULL)); /* the next call out of line tells */
+    assert_non_null(strstr(test_port_text(0), "written over"));
+    expect_error();
+    (void)heap_verify();
+}
+
+/* A bit behind all rows, where the first hint stands, which is not 0. */
+static void a_row_that_cannot_be_has_no_blocks(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    memset(test_heap.ctx->hint, 0xFF, sizeof(test_heap.ctx->hint));
+    test_heap.ctx->rows |= (uint32_t)1 << DMHEAP_INDEX_ROWS;
+    assert_non_null(dmheap_malloc(100, NULL));
+    expect_silence();
+}
+
+static void a_class_that_cannot_be_is_not_given_up(void** state)
+{
+    (void)state;
+    struct dmheap_hint hint[DMHEAP_HINTS];
+    heap_open(4 * KIB, 8);
+    memset(test_heap.ctx->hint, 0xFF, sizeof(test_heap.ctx->hint));
+    memcpy(hint, test_heap.ctx->hint, sizeof(hint));
+    for (unsigned size_class = 32 * DMHEAP_INDEX_ROWS; size_class < 0x400; size_class++) {
+        test_heap.ctx->suspect = (uint16_t)size_class;
+        assert_null(dmheap_malloc(64 * KIB, NULL));
+        test_port_forget_lines();
+        assert_memory_equal(hint, test_heap.ctx->hint, sizeof(hint));
+    }
+}
+
 /* ---- init and deinit ----------------------------------------------------------------- */
 
 static void a_heap_serves_whoever_names_it_and_no_one_else(void** state)
@@ -1918,6 +1964,9 @@ int main(int argc, char** argv)
         ctx_case_if(DMHEAP_GUARD, a_heap_written_over_is_told_by_the_check_and_made_anew),
         ctx_case_if(DMHEAP_GUARD, where_one_of_several_heaps_was_written_over_the_others_serve),
         ctx_case_if(DMHEAP_GUARD, a_bin_that_was_written_over_is_given_up),
+        ctx_case_if(DMHEAP_GUARD, a_block_freed_beside_a_bin_that_was_written_over_is_listed_alone),
+        ctx_case_if(DMHEAP_GUARD, a_row_that_cannot_be_has_no_blocks),
+        ctx_case_if(DMHEAP_GUARD, a_class_that_cannot_be_is_not_given_up),
     };
     const struct CMUnitTest random[] = {cases[0]};
     return argc > 1 ? cmocka_run_group_tests(random, NULL, NULL)
