@@ -386,6 +386,72 @@ static void a_damaged_footer_is_no_free_block(void** state)
     arenas_verify();
 }
 
+/* Make what lies in front of a block look like a free one of `size` bytes. */
+static void forge_in_front(struct dmheap_block* block, dmheap_word size, bool is_announced)
+{
+    unsigned char* const end = (unsigned char*)block;
+    memcpy(end - sizeof(size), &size, sizeof(size));
+    memcpy(end - size, &size, sizeof(size));
+    block->header = (block->header & ~BLOCK_PREV_FREE) | is_announced;
+}
+
+static unsigned visited(void)
+{
+    unsigned count = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    return count;
+}
+
+static void what_a_client_writes_is_no_free_block(void** state)
+{
+    (void)state;
+    const dmheap_word least = BLOCK_MIN_BYTES;
+    const dmheap_word step = (dmheap_word)DMHEAP_GRANULE_MIN;
+    heap_open(4 * KIB, DMHEAP_GRANULE_MIN);
+    (void)dmheap_malloc(200, NULL);
+    struct dmheap_block* behind = block_of(dmheap_malloc(8, NULL));
+    const unsigned whole = visited();
+    forge_in_front(behind, least + step, false);
+    assert_int_equal(visited(), whole);
+    forge_in_front(behind, least - step, true);
+    assert_int_equal(visited(), whole);
+    forge_in_front(behind, least + step / 2, true);
+    assert_int_equal(visited(), whole);
+}
+
+/* It would begin where the bins are. */
+static void nothing_in_front_of_the_first_block_is_a_free_one(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, DMHEAP_GRANULE_MIN);
+    struct dmheap_block* first = block_of(dmheap_malloc(8, NULL));
+    const unsigned whole = visited();
+    const uintptr_t bin = offsetof(struct dmheap_ctx, bin);
+    const uintptr_t size = ctx_offset(test_heap.ctx, first) - bin;
+    forge_in_front(first, (dmheap_word)(size - size % ctx_granule(test_heap.ctx)), true);
+    assert_int_equal(visited(), whole);
+}
+
+static bool see_inside(const struct dmheap_block_info* info, void* context)
+{
+    const uintptr_t end = ctx_offset(test_heap.ctx, info->ptr) - sizeof(dmheap_word) + info->size;
+    assert_true(end <= test_heap.ctx->end);
+    ++*(unsigned*)context;
+    return true;
+}
+
+static void a_size_that_leads_out_of_the_heap_is_shown_as_far_as_blocks_go(void** state)
+{
+    (void)state;
+    unsigned count = 0;
+    heap_open(4 * KIB, DMHEAP_GRANULE_MIN);
+    (void)dmheap_malloc(200, NULL);
+    struct dmheap_block* last = block_of(dmheap_malloc(8, NULL));
+    last->header += 4 * KIB;
+    assert_true(dmheap_ctx_walk(NULL, see_inside, &count));
+    assert_int_equal(count, 3);
+}
+
 static bool free_all(const struct dmheap_block_info* info, void* context)
 {
     const void** last = context;
@@ -679,6 +745,9 @@ int main(int argc, char** argv)
         heap_case(a_long_piece_of_free_memory_is_visited),
         heap_case(a_damaged_name_or_map_leads_nowhere),
         heap_case(a_damaged_footer_is_no_free_block),
+        heap_case(what_a_client_writes_is_no_free_block),
+        heap_case(nothing_in_front_of_the_first_block_is_a_free_one),
+        heap_case(a_size_that_leads_out_of_the_heap_is_shown_as_far_as_blocks_go),
         heap_case(what_was_visited_is_not_visited_again_as_free_memory),
         heap_case(free_memory_with_broken_links_is_still_there),
         heap_case(figures_that_could_not_be_finished_are_zero),
