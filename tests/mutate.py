@@ -10,7 +10,7 @@ long each takes and which mutants it meets; then each mutant meets the tests tha
 slow, that of its own layer early, until one fails. One that the fast tests let live is compiled by
 itself: if its object is that of the original, it is none; else it meets the slow tests, and those
 with sanitizers. What lives then has to be in the list, with the reason; what is in the list has to
-live. No assertion, no setting and nothing that the preprocessor reads is changed.
+live through the fast tests. No assertion, no setting and nothing that the preprocessor reads is changed.
 
 What a program said of a mutant is kept below build/mutants, by the program's content: a further run
 asks only programs that changed.
@@ -855,9 +855,9 @@ class Work:
         limit = self.options.quick or SHORT
         short = [test for test in tests if test.seconds <= limit or test.name == self.own(parser)]
         killed = self.kill(short, mutant)
-        if killed or self.options.quick:
+        if killed or self.options.quick or mutant.name in self.reasons:
             return killed or ("lives", None)
-        if mutant.name not in self.reasons and self.is_equivalent(parser, mutant):
+        if self.is_equivalent(parser, mutant):
             return "same", None
         killed = self.kill([test for test in tests if test not in short], mutant)
         return killed or ("lives" if tests else "unreached", None)

@@ -722,6 +722,7 @@ static void an_old_place_written_over_while_it_is_copied_stays_its_owners_too(vo
         overrun(move.from);
         assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_DAMAGED);
         overrun(move.from);
+        trailer_seal(test_heap.ctx, move.from, heap_size(test_heap.ctx, move.from));
         assert_int_equal(owner_of(ptr), owner);
         assert_int_equal(block_owner(move.to), owner);
         (void)heap_verify();
