@@ -1704,6 +1704,20 @@ static void the_latest_dead_are_kept(void** state)
     }
 }
 
+/* Whatever an entry's size is, one of these counts makes a product that wraps around. */
+static void more_dead_than_any_size_has_room_for_are_refused(void** state)
+{
+    (void)state;
+    heap_open(16 * KIB, 8);
+    for (size_t entry = 1; entry < 300; entry++) {
+        assert_false(dmheap_ctx_keep_dead(NULL, SIZE_MAX / entry));
+        assert_false(dmheap_ctx_keep_dead(NULL, SIZE_MAX / entry + (entry > 1)));
+    }
+    test_port_forget_lines();
+    expect_no_dead(0);
+    assert_int_equal(heap_verify().own_blocks, 0);
+}
+
 static void the_dead_take_a_block_of_the_heaps_own(void** state)
 {
     (void)state;
@@ -2038,6 +2052,7 @@ int main(void)
         account_case(largest_alloc_is_a_smallest_block_where_reserves_leave_two),
         account_case(largest_alloc_is_all_of_the_piece_where_enough_is_free),
         account_case(the_latest_dead_are_kept),
+        account_case(more_dead_than_any_size_has_room_for_are_refused),
         account_case(the_dead_take_a_block_of_the_heaps_own),
         account_case(the_dead_that_cannot_be_kept_change_nothing),
         account_case(what_was_written_over_the_dead_leads_nowhere),
