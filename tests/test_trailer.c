@@ -354,6 +354,34 @@ static void expect_refused(void* ptr)
 }
 
 /* The first byte behind what a client may use, whatever is written there, and the next three. */
+/* Are the last of so many canaries and one before it the same? */
+static bool is_repeated(const uint32_t* canary, uint32_t count)
+{
+    bool is_same = false;
+    for (uint32_t other = 0; other + 1 < count; other++) {
+        is_same = is_same || canary[other] == canary[count - 1];
+    }
+    return is_same;
+}
+
+static void a_canary_tells_owners_alignments_and_heaps_apart(void** state)
+{
+    (void)state;
+    static uint32_t canary[OWNER_COUNT];
+    for (uint32_t owner = 0; owner < OWNER_COUNT; owner++) {
+        canary[owner] = trailer_mix(400, 64, 7, owner, 0);
+        assert_false(is_repeated(canary, owner + 1));
+    }
+    for (uint32_t alignment = 0; alignment < 256; alignment++) {
+        canary[alignment] = trailer_mix(400, 64, 7, OWNER_NOBODY, alignment);
+        assert_false(is_repeated(canary, alignment + 1));
+    }
+    for (uint32_t heap = 0; heap < 128; heap++) {
+        canary[heap] = trailer_mix(400, 64, 2 * heap + 1, OWNER_NOBODY, 0);
+        assert_false(is_repeated(canary, heap + 1));
+    }
+}
+
 static void an_overrun_by_any_byte_is_refused(void** state)
 {
     (void)state;
@@ -789,6 +817,7 @@ int main(int argc, char** argv)
         heap_case(a_mark_is_good_for_all_heaps),
         heap_case(without_a_heap_nothing_is_since_a_mark),
 #endif
+        heap_case(a_canary_tells_owners_alignments_and_heaps_apart),
         heap_case_if(DMHEAP_CANARY, an_overrun_by_any_byte_is_refused),
         heap_case_if(DMHEAP_CANARY, the_end_of_a_text_always_shows),
         heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_blocks),
