@@ -9,7 +9,7 @@ FUZZ   := build/fuzz
 
 ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
-test-all: test cells coverage big-endian misra exhaustive corruption fuzz model real-programs
+test-all: test cells coverage mutants-share big-endian misra exhaustive corruption fuzz model real-programs
 
 # ---- cells -----------------------------------------------------------------------
 
@@ -168,6 +168,10 @@ SHARE ?= 1
 mutants: need-cmocka
 	tests/mutate.py --share $(SHARE)
 
+# A share for every day.
+mutants-share:
+	@$(MAKE) --no-print-directory mutants SHARE=60
+
 # ---- the model of threads ---------------------------------------------------------------
 
 model:
@@ -199,5 +203,5 @@ real-programs:
 
 .PHONY: test-all cells big-endian misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
         random play-random corruption play-corruption fuzz fuzz-afl fuzz-corpus coverage \
-        $(addprefix covered-,$(COVERED)) forget-trace trace mutants model preload \
+        $(addprefix covered-,$(COVERED)) forget-trace trace mutants mutants-share model preload \
         real-programs

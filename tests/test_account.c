@@ -1305,6 +1305,14 @@ static void a_newcomer_that_meets_a_reserve_in_pieces_is_told_so(void** state)
     expect_refused(&nobody, 11 * WORD, DMHEAP_REASON_LIMIT);
 }
 
+static void why_a_module_can_have_no_record_is_told(void** state)
+{
+    (void)state;
+    open_in_pieces(8 * WORD);
+    assert_false(dmheap_register_module("newcomer"));
+    expect_module_line("registration", "newcomer", reason_words[DMHEAP_REASON_FRAGMENTED]);
+}
+
 static void a_request_that_was_wrong_in_itself_is_no_failure(void** state)
 {
     (void)state;
@@ -2036,6 +2044,7 @@ int main(void)
         account_case(all_of_an_empty_heap_is_not_aligned_otherwise),
         account_case(a_product_beyond_any_size_is_no_memory),
         account_case(a_newcomer_that_meets_a_reserve_in_pieces_is_told_so),
+        account_case(why_a_module_can_have_no_record_is_told),
         account_case(a_request_that_was_wrong_in_itself_is_no_failure),
         account_case(a_renaming_that_one_heap_refuses_leaves_the_figures_of_the_other),
         account_case(a_registration_refused_counts_on_either_way),

@@ -945,6 +945,25 @@ static void a_link_to_behind_the_last_block_is_refused(void** state)
     }
 }
 
+/* What stands there would be links that are right. */
+static void a_link_to_where_the_last_block_ends_is_refused(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* hole = make_hole(9 * GRANULE);
+    const dmheap_word top = test_heap.ctx->top;
+    const dmheap_word bin = hole->prev;
+    assert_true(index_is_linked(test_heap.ctx, hole));
+    *(dmheap_word*)ctx_at(test_heap.ctx, top + DMHEAP_WORD_BYTES) = offset_of(hole);
+    hole->next = top - DMHEAP_WORD_BYTES;
+    assert_false(index_is_linked(test_heap.ctx, hole));
+    hole->next = 0;
+    hole->prev = top;
+    assert_false(index_is_linked(test_heap.ctx, hole));
+    hole->prev = bin;
+    (void)heap_verify();
+}
+
 static void a_live_header_behind_that_claims_to_be_free_is_refused(void** state)
 {
     (void)state;
@@ -2131,6 +2150,7 @@ int main(void)
         heap_case(a_damaged_free_block_in_front_is_refused),
         heap_case(a_free_header_that_is_smaller_than_a_block_is_refused),
         heap_case(a_link_to_behind_the_last_block_is_refused),
+        heap_case(a_link_to_where_the_last_block_ends_is_refused),
         heap_case(a_live_header_behind_that_claims_to_be_free_is_refused),
         heap_case(a_class_with_a_damaged_block_is_abandoned_and_another_place_serves),
         heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_taken),

@@ -40,6 +40,35 @@ static void groups_tile_all_ids(void** state)
     }
 }
 
+/* What is left of it in free memory is all right, but for the live map. */
+static void a_slot_that_leads_to_a_record_that_is_gone_has_none(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    (void)create("app");
+    const struct record* gone = create("gone");
+    const dmheap_word id = gone->id;
+    struct record_group* group = record_group(test_heap.ctx, record_group_of(id));
+    const dmheap_word index = id - record_group_first(record_group_of(id));
+    const dmheap_word offset = group->slot[index];
+    forget("gone");
+    group->slot[index] = offset;
+    assert_int_equal(block_owner(block_of(gone)), OWNER_HEAP);
+    assert_null(record_of(test_heap.ctx, id));
+}
+
+static void a_slot_in_use_is_not_given_again_though_it_is_called_spare(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const struct record* first = create("first");
+    (void)create("second");
+    record_group(test_heap.ctx, 0)->spare = 0; /* written over */
+    const struct record* third = create("third");
+    assert_int_equal(record_group_of(third->id), 1);
+    assert_ptr_equal(record_of(test_heap.ctx, first->id), first);
+}
+
 static void there_are_252_ids_or_4092(void** state)
 {
     (void)state;
@@ -730,6 +759,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         heap_case(groups_tile_all_ids),
+        heap_case(a_slot_that_leads_to_a_record_that_is_gone_has_none),
+        heap_case(a_slot_in_use_is_not_given_again_though_it_is_called_spare),
         heap_case(there_are_252_ids_or_4092),
         heap_case(an_id_without_module_has_no_record),
         heap_case(all_ids_are_given_once_and_then_there_is_none),
