@@ -57,6 +57,18 @@ static void a_slot_that_leads_to_a_record_that_is_gone_has_none(void** state)
     assert_null(record_of(test_heap.ctx, id));
 }
 
+static void a_slot_that_leads_to_another_modules_record_has_none(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    const struct record* first = create("first");
+    const struct record* second = create("second");
+    struct record_group* group = record_group(test_heap.ctx, 0);
+    group->slot[second->id - OWNER_MODULES] = group->slot[first->id - OWNER_MODULES];
+    assert_null(record_of(test_heap.ctx, second->id));
+    assert_ptr_equal(record_of(test_heap.ctx, first->id), first);
+}
+
 static void a_slot_in_use_is_not_given_again_though_it_is_called_spare(void** state)
 {
     (void)state;
@@ -306,6 +318,43 @@ static void a_longer_name_is_refused_and_nothing_changes(void** state)
         expect_state(&before);
         arenas_release();
     }
+}
+
+static void a_name_that_was_written_over_is_shown_as_far_as_there_is_room(void** state)
+{
+    (void)state;
+    char name[RECORD_NAME_MAX + 2];
+    open_heap(8 * KIB);
+    struct record* record = create(long_name(RECORD_NAME_MAX, 'n'));
+    struct dmheap_block* block = block_of(record);
+    const size_t front = offsetof(struct record, name);
+    memset(record->name, 'x', (size_t)heap_usable(test_heap.ctx, block) - front);
+    name[RECORD_NAME_MAX + 1] = '!';
+    record_show_name(test_heap.ctx, record, name);
+    assert_int_equal(strlen(name), RECORD_NAME_MAX);
+    assert_int_equal(name[RECORD_NAME_MAX + 1], '!');
+    block->header -= (dmheap_word)(heap_size(test_heap.ctx, block) - BLOCK_MIN_BYTES);
+    const size_t usable = (size_t)heap_usable(test_heap.ctx, block);
+    record_show_name(test_heap.ctx, record, name);
+    assert_int_equal(strlen(name), usable > front ? usable - front : 0);
+}
+
+static void all_modules_of_a_group_may_be_in_one_bucket(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    for (unsigned round = 0; round < 2; round++) { /* make them, then look for all of them */
+        unsigned count = 0;
+        for (unsigned i = 0; count < FIRST_GROUP; i++) {
+            const char* name = numbered_name(i);
+            if (record_measure(name).hash >> (32 - RECORD_BUCKETS_LOG2) == 0) {
+                assert_non_null(round == 0 ? create(name) : record_find(test_heap.ctx, name));
+                count++;
+            }
+        }
+    }
+    assert_null(record_group(test_heap.ctx, 1));
+    (void)heap_verify();
 }
 
 static void nobody_is_null_or_empty(void** state)
@@ -760,6 +809,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         heap_case(groups_tile_all_ids),
         heap_case(a_slot_that_leads_to_a_record_that_is_gone_has_none),
+        heap_case(a_slot_that_leads_to_another_modules_record_has_none),
         heap_case(a_slot_in_use_is_not_given_again_though_it_is_called_spare),
         heap_case(there_are_252_ids_or_4092),
         heap_case(an_id_without_module_has_no_record),
@@ -774,6 +824,8 @@ int main(void)
         heap_case(every_bucket_of_a_group_is_inside_its_memory_and_in_use),
         heap_case(names_of_1_to_63_characters_are_compared_to_their_last),
         heap_case(a_longer_name_is_refused_and_nothing_changes),
+        heap_case(a_name_that_was_written_over_is_shown_as_far_as_there_is_room),
+        heap_case(all_modules_of_a_group_may_be_in_one_bucket),
         heap_case(nobody_is_null_or_empty),
         heap_case(names_of_one_bucket_do_not_hide_each_other),
         heap_case_if(RECORD_HINTS, a_module_is_found_again_by_the_pointer_that_found_it),
