@@ -159,7 +159,7 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _realloc, (void* ptr, size_t size, const ch
  * So is a block whose header, or the next one's, was written over as far as the two
  * contradict each other or the heap's own map, which a call reads at both ends of a block; in a
  * library that was built with DMHEAP_CANARY=1, also one that was written beyond its end, or whose
- * header was changed in any way.
+ * header was changed, but for its mark that free memory is in front.
  *
  * @param ptr         A block of this heap. NULL: nothing.
  * @param concatenate true: merge it with adjacent free memory now. false allows that to happen

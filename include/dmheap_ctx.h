@@ -283,8 +283,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
  * @param ptr         A block.
  * @param module_name The module, made known if it is not. NULL or empty: nobody.
  * @return true. false, the block as it was, and one line of level ERROR, if `ptr` is no live block
- *         of the heap or its owner cannot be right, or if a new module can have no record. Cost: as
- *         a name costs.
+ *         of the heap or its owner cannot be right, if its canary is wrong in a library that has
+ *         them, or if a new module can have no record. Cost: as a name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
                  (struct dmheap_ctx* ctx, void* ptr, const char* module_name));

@@ -563,7 +563,8 @@ static inline uint32_t image_canary(const struct image* image, const struct imag
     const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
     const uint32_t alignment =
         is_aligned ? (uint32_t)image_read(image, image_alignment_byte(image, block), 1) : 0;
-    return trailer_mix((uint32_t)block->offset, (uint32_t)block->size, serial,
+    return trailer_mix((uint32_t)block->offset,
+                       trailer_fold(block->header, image_owner_shift(&image->format)), serial,
                        (uint32_t)block->owner, alignment);
 }
 

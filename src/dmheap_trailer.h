@@ -35,16 +35,26 @@ static inline uint8_t* trailer_alignment_byte(const struct dmheap_block* block, 
 /* ---- the canary --------------------------------------------------------------- */
 
 /*
- * Another one in each place and each heap, so that one copied along with its block is wrong. It seals
- * the header: the size, the owner and whether an alignment is kept; and that alignment's byte, which
- * an overrun by one byte hits. No two owners, and no two values of that byte, have one canary. No
- * byte of a canary is 0, so the end of a text always shows.
+ * What of a header is mixed into a canary: all of it but the owner, which comes beside it, and P, which
+ * changes with what is in front. No bit of it becomes another without a canary that shows it.
  */
-static inline uint32_t trailer_mix(uint32_t offset, uint32_t size, uint32_t serial, uint32_t owner,
-                                   uint32_t alignment)
+static inline uint32_t trailer_fold(uint64_t header, unsigned owner_shift)
+{
+    const uint64_t rest = header & (((uint64_t)1 << owner_shift) - 1) & ~(uint64_t)BLOCK_PREV_FREE;
+    return (uint32_t)(rest ^ rest >> 32);
+}
+
+/*
+ * Another one in each place and each heap, so that one copied along with its block is wrong. It seals
+ * the header, and the byte that keeps an alignment, which an overrun by one byte hits. No two owners,
+ * and no two values of that byte, have one canary. No byte of a canary is 0, so the end of a text
+ * always shows.
+ */
+static inline uint32_t trailer_mix(uint32_t offset, uint32_t folded, uint32_t serial,
+                                   uint32_t owner, uint32_t alignment)
 {
     const uint32_t tags = alignment * 0x102U | (owner & 0x7FU) << 17 | owner >> 7 << 25;
-    return (bits_scatter(bits_scatter(size) + offset) ^ serial ^ tags) | 0x01010101U;
+    return (bits_scatter(bits_scatter(folded) + offset) ^ serial ^ tags) | 0x01010101U;
 }
 
 static inline uint32_t trailer_canary(const struct dmheap_ctx* ctx,
@@ -52,7 +62,8 @@ static inline uint32_t trailer_canary(const struct dmheap_ctx* ctx,
 {
     const bool is_aligned = (block->header & BLOCK_ALIGNED) != 0;
     const uint32_t alignment = is_aligned ? *trailer_alignment_byte(block, size) : 0;
-    return trailer_mix((uint32_t)ctx_offset(ctx, block), (uint32_t)size, (uint32_t)ctx->serial,
+    return trailer_mix((uint32_t)ctx_offset(ctx, block),
+                       trailer_fold(block->header, BLOCK_OWNER_SHIFT), (uint32_t)ctx->serial,
                        (uint32_t)block_owner(block), alignment);
 }
 

@@ -504,6 +504,36 @@ static void a_block_that_changes_hands_keeps_a_right_canary(void** state)
     (void)heap_verify();
 }
 
+/* All but the one that tells of what is in front; whatever stands in the last byte, 0 too. */
+static void a_header_with_any_bit_flipped_is_refused(void** state)
+{
+    (void)state;
+    static const size_t alignments[] = {1, 64};
+    static const unsigned char fills[] = {0, 3, 6, 0xFF};
+    for (unsigned i = 0; i < 2 * COUNT_OF(alignments) * COUNT_OF(fills); i++) {
+        heap_open(8 * KIB, i % 2 == 0 ? 8 : 16);
+        unsigned char* ptr = dmheap_aligned_alloc(alignments[i / 2 % 2], 40, "app");
+        (void)dmheap_malloc(40, "other");
+        memset(ptr, fills[i / 4], dmheap_ctx_usable_size(NULL, ptr));
+        struct dmheap_block* block = block_of(ptr);
+        const dmheap_word right = block->header;
+        for (unsigned bit = 1; bit < DMHEAP_HEADER_BYTES * 8; bit++) {
+            block->header = right ^ (dmheap_word)1 << bit;
+            expect_refused(ptr);
+            assert_false(dmheap_ctx_retag(NULL, ptr, "other"));
+            expect_error();
+            struct dmheap_finding finding;
+            assert_false(dmheap_ctx_check(NULL, &finding));
+            test_port_forget_lines();
+        }
+        block->header = right;
+        (void)heap_verify();
+        dmheap_free(ptr, true);
+        expect_silence();
+        arenas_release();
+    }
+}
+
 /* What an attacker could write who knows how canaries are made, but not the key. */
 static void canaries_begin_with_the_ports_random_number(void** state)
 {
@@ -514,7 +544,7 @@ static void canaries_begin_with_the_ports_random_number(void** state)
     const struct dmheap_block* block = block_of(dmheap_malloc(40, "app"));
     const trailer_word* canary = trailer_end(block, block_size(block)) - 1 - DMHEAP_SEQUENCE;
     assert_int_not_equal(*canary, trailer_mix((uint32_t)ctx_offset(test_heap.ctx, block),
-                                              (uint32_t)block_size(block),
+                                              trailer_fold(block->header, BLOCK_OWNER_SHIFT),
                                               (uint32_t)test_heap.ctx->serial - begin,
                                               (uint32_t)block_owner(block), 0));
 }
@@ -824,6 +854,7 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_heaps),
         heap_case_if(DMHEAP_CANARY, a_header_with_another_owner_is_refused),
         heap_case_if(DMHEAP_CANARY, a_block_that_changes_hands_keeps_a_right_canary),
+        heap_case_if(DMHEAP_CANARY, a_header_with_any_bit_flipped_is_refused),
         heap_case_if(DMHEAP_CANARY, canaries_begin_with_the_ports_random_number),
         heap_case_if(DMHEAP_CANARY, a_resized_block_has_its_canary_behind_its_new_end),
         heap_case_if(DMHEAP_CANARY, unregistration_leaves_what_was_overrun_alone),

@@ -47,7 +47,8 @@ static inline void dmheap_port_log(const char* level, const char* format, ...)
 
 /*
  * With DMHEAP_CANARY=1, and only if there is a source of random numbers: name it here by defining
- * DMHEAP_PORT_RANDOM, a function `uint32_t name(void)`. Called without the lock, when a heap begins.
+ * DMHEAP_PORT_RANDOM, a function `uint32_t name(void)`. Called without the lock, when a heap begins,
+ * so perhaps by several threads at a time; the first time counts.
  */
 
 #endif
