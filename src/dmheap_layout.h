@@ -115,12 +115,14 @@ DMHEAP_STATIC_ASSERT(offsetof(struct dmheap_ctx, bin) ==
                      nothing_is_padding_so_that_an_image_is_the_same_everywhere);
 
 static uint32_t ctx_last_serial;
+static bool ctx_has_key; /* it may be any, so none stands for "none yet" */
 
-/* Let the serials begin behind `key`, if there is none yet. */
+/* Let the serials begin behind `key`, the first time. */
 static DMHEAP_INLINE void ctx_begin_serials(uint32_t key)
 {
-    if (ctx_last_serial == 0) {
+    if (DMHEAP_CANARY && !ctx_has_key) {
         ctx_last_serial = key & ~1U;
+        ctx_has_key = true;
     }
 }
 

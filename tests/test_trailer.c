@@ -549,6 +549,29 @@ static void canaries_begin_with_the_ports_random_number(void** state)
                                               (uint32_t)block_owner(block), 0));
 }
 
+/* From a source that has failed, too: each time the same, none or all ones. */
+static void no_two_serials_are_alike_whatever_the_key(void** state)
+{
+    (void)state;
+    static const uint32_t keys[] = {0, 1, 2, 0xFFFFFFFFU, 0xFFFFFFFEU, 0xFFFFFFFCU};
+    const uint32_t last = ctx_last_serial;
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        uint32_t serials[4];
+        ctx_last_serial = 0;
+        ctx_has_key = false;
+        for (size_t k = 0; k < COUNT_OF(serials); k++) {
+            ctx_begin_serials(keys[i]);
+            serials[k] = ctx_new_serial();
+            assert_int_equal(serials[k] & 1, 1);
+            for (size_t before = 0; before < k; before++) {
+                assert_int_not_equal(serials[before], serials[k]);
+            }
+        }
+    }
+    ctx_last_serial = last;
+    ctx_has_key = true;
+}
+
 static void a_resized_block_has_its_canary_behind_its_new_end(void** state)
 {
     (void)state;
@@ -856,6 +879,7 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_CANARY, a_block_that_changes_hands_keeps_a_right_canary),
         heap_case_if(DMHEAP_CANARY, a_header_with_any_bit_flipped_is_refused),
         heap_case_if(DMHEAP_CANARY, canaries_begin_with_the_ports_random_number),
+        heap_case_if(DMHEAP_CANARY, no_two_serials_are_alike_whatever_the_key),
         heap_case_if(DMHEAP_CANARY, a_resized_block_has_its_canary_behind_its_new_end),
         heap_case_if(DMHEAP_CANARY, unregistration_leaves_what_was_overrun_alone),
         heap_case_if(DMHEAP_CANARY, a_size_that_leads_to_another_blocks_end_is_refused),
