@@ -69,6 +69,30 @@ static void a_slot_that_leads_to_another_modules_record_has_none(void** state)
     assert_ptr_equal(record_of(test_heap.ctx, first->id), first);
 }
 
+static void a_record_with_a_name_keeps_a_reference_though_its_count_was_written_over(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    struct record* record = create("app");
+    record->references = 0;
+    record_drop(test_heap.ctx, record);
+    assert_int_equal(record->references, 1);
+    assert_ptr_equal(record_find(test_heap.ctx, "app"), record);
+}
+
+static void a_group_that_is_not_the_heaps_any_more_is_left_alone(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    struct record* record = create("app");
+    struct record_group* group = record_group(test_heap.ctx, 0);
+    block_set_owner(block_of(group), OWNER_NOBODY); /* written over */
+    record->name[0] = '\0';
+    record_drop(test_heap.ctx, record);
+    assert_false(live_is(test_heap.ctx, record));
+    assert_int_equal(group->used, 1);
+}
+
 static void a_slot_in_use_is_not_given_again_though_it_is_called_spare(void** state)
 {
     (void)state;
@@ -810,6 +834,8 @@ int main(void)
         heap_case(groups_tile_all_ids),
         heap_case(a_slot_that_leads_to_a_record_that_is_gone_has_none),
         heap_case(a_slot_that_leads_to_another_modules_record_has_none),
+        heap_case(a_record_with_a_name_keeps_a_reference_though_its_count_was_written_over),
+        heap_case(a_group_that_is_not_the_heaps_any_more_is_left_alone),
         heap_case(a_slot_in_use_is_not_given_again_though_it_is_called_spare),
         heap_case(there_are_252_ids_or_4092),
         heap_case(an_id_without_module_has_no_record),
