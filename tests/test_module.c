@@ -769,6 +769,72 @@ static void a_block_written_over_while_it_is_filled_stays_its_owners(void** stat
     (void)heap_verify();
 }
 
+/* Of all sizes, also the least, whose payloads may begin at each granule. */
+static void each_block_of_a_closed_module_is_taken_to_be_filled_once(void** state)
+{
+    (void)state;
+    enum { BLOCKS = 40 };
+    char name[RECORD_NAME_MAX + 1];
+    heap_open(16 * KIB, DMHEAP_GRANULE_MAX);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        (void)make_for(i % 4 == 0 ? i * 5 : 0, "app");
+        (void)make_for(0, i % 3 == 0 ? NULL : "web");
+    }
+    const struct record* record = close_module("app", name);
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    struct heap_sweep sweep = {0, module_count(test_heap.ctx, record->id), false, false};
+    const struct dmheap_block* last = NULL;
+    unsigned count = 0;
+    while (module_fill_next(test_heap.ctx, record->id, &sweep, &move)) {
+        assert_true(last == NULL || block_owner(last) == record->id);
+        last = move.from;
+        assert_true(last == NULL || block_owner(last) == OWNER_HEAP);
+        count += last != NULL;
+    }
+    assert_int_equal(count, BLOCKS);
+    assert_int_equal(sweep.left, 0);
+}
+
+static void a_step_looks_for_what_to_fill_at_few_blocks(void** state)
+{
+    (void)state;
+    const unsigned most = HEAP_SWEEP_BUDGET / HEAP_SWEEP_LOOK + 1;
+    const void* others[2 * (HEAP_SWEEP_BUDGET / HEAP_SWEEP_LOOK + 1)];
+    char name[RECORD_NAME_MAX + 1];
+    open_heap(16 * KIB);
+    const void* first = make_for(0, "app");
+    for (unsigned i = 0; i < COUNT_OF(others); i++) {
+        others[i] = make_for(0, NULL);
+    }
+    (void)make_for(0, "app");
+    const struct record* record = close_module("app", name);
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    struct heap_sweep sweep = {0, 2, false, false};
+    assert_true(module_fill_next(test_heap.ctx, record->id, &sweep, &move));
+    assert_ptr_equal(block_payload(move.from), first);
+    assert_true(module_fill_next(test_heap.ctx, record->id, &sweep, &move));
+    assert_null(move.from);
+    assert_true(sweep.index <= live_index(test_heap.ctx, others[most]));
+}
+
+/* What stands in front of the heap looks like a block of the module that ends at the first one. */
+static void nothing_in_front_of_the_first_block_is_filled(void** state)
+{
+    (void)state;
+    char name[RECORD_NAME_MAX + 1];
+    assert_true(heap_start(arena_make(4 * KIB, 4), 4 * KIB, 8));
+    expect_info();
+    const void* ptr = make_for(0, "app");
+    struct record* record = close_module("app", name);
+    struct dmheap_block* front = block_of(test_heap.ctx);
+    front->header = block_tags(record->id) | (test_heap.ctx->first + DMHEAP_WORD_BYTES);
+    live_set(test_heap.ctx, 0);
+    struct module_move move = {NULL, NULL, OWNER_NOBODY, 0};
+    struct heap_sweep sweep = {0, 1, false, false};
+    assert_true(module_fill_next(test_heap.ctx, record->id, &sweep, &move));
+    assert_ptr_equal(block_payload(move.from), ptr);
+}
+
 static void what_is_no_module_has_no_blocks_and_gets_none(void** state)
 {
     (void)state;
@@ -836,6 +902,10 @@ int main(void)
         heap_case(an_old_place_written_over_while_it_is_copied_stays_its_owners_too),
         heap_case(an_alignment_written_over_is_damage_whatever_the_size),
         heap_case(a_block_written_over_while_it_is_filled_stays_its_owners),
+        heap_case(each_block_of_a_closed_module_is_taken_to_be_filled_once),
+        heap_case(a_step_looks_for_what_to_fill_at_few_blocks),
+        heap_case_if(HAS_NARROW_WORDS && !DMHEAP_CANARY,
+                     nothing_in_front_of_the_first_block_is_filled),
         heap_case(what_is_no_module_has_no_blocks_and_gets_none),
         heap_case(a_module_whose_references_were_written_over_has_no_blocks),
     };
