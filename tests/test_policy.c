@@ -891,6 +891,21 @@ static void a_request_that_is_served_asks_nobody(void** state)
     }
 }
 
+static void a_registration_that_another_heap_serves_asks_nobody(void** state)
+{
+    (void)state;
+    struct dmheap_module module;
+    struct dmheap_ctx* first = make_default(4 * KIB);
+    fill_up(first);
+    assert_true(dmheap_ctx_set_failure_hook(first, note_failure, &told));
+    (void)make_default(4 * KIB);
+    assert_true(dmheap_register_module("new"));
+    expect_info();
+    assert_true(dmheap_ctx_open_module(NULL, "newer", &module));
+    expect_silence();
+    assert_int_equal(told.calls, 0);
+}
+
 static void what_is_asked_wrongly_asks_nobody(void** state)
 {
     (void)state;
@@ -1659,6 +1674,7 @@ int main(int argc, char** argv)
         policy_case(a_request_that_no_hook_helps_fails_with_one_line),
         policy_case(a_request_that_a_hook_helps_is_served),
         policy_case(a_request_that_is_served_asks_nobody),
+        policy_case(a_registration_that_another_heap_serves_asks_nobody),
         policy_case(what_is_asked_wrongly_asks_nobody),
         policy_case(want_of_ids_asks_nobody),
         policy_case(hooks_are_asked_in_order_until_one_helps),
