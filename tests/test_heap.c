@@ -187,6 +187,19 @@ static void every_heap_laid_out_fits_its_buffer_and_serves_a_block(void** state)
     arenas_verify();
 }
 
+static void the_smallest_heap_is_one_smallest_block(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(LAYOUT_MAX, 0);
+    struct dmheap_ctx plan;
+    size_t size = 1;
+    while (heap_lay_out(&plan, buffer, size, 1) != VERDICT_OK) {
+        size++;
+    }
+    assert_int_equal(plan.end - plan.first, BLOCK_MIN_BYTES);
+    expect_plan_serves(&plan, buffer);
+}
+
 static void every_refused_small_buffer_is_too_small(void** state)
 {
     (void)state;
@@ -2115,6 +2128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         heap_case(every_heap_laid_out_fits_its_buffer_and_serves_a_block),
+        heap_case(the_smallest_heap_is_one_smallest_block),
         heap_case(every_refused_small_buffer_is_too_small),
         heap_case(a_new_heap_is_sound_and_empty),
         heap_case(what_is_no_buffer_is_refused),
