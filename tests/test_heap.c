@@ -731,6 +731,40 @@ static void nothing_but_a_size_may_stand_in_a_free_header(void** state)
     }
 }
 
+/* A footer that fits the header in each case. */
+static void a_free_block_ends_where_blocks_do_and_at_a_word(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* block = make_at_end(10 * GRANULE);
+    (void)make_at_end(LEAST);
+    const dmheap_word most = test_heap.ctx->top - offset_of(block);
+    const dmheap_word sizes[] = {4 * GRANULE, most, most + GRANULE, 4 * GRANULE + 1,
+                                 4 * GRANULE + 2};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        unsigned char* const end = (unsigned char*)block + sizes[i];
+        memcpy(end - sizeof(sizes[i]), &sizes[i], sizeof(sizes[i]));
+        block->header = sizes[i];
+        assert_int_equal(heap_is_free_at(test_heap.ctx, block), i < 2);
+    }
+}
+
+static void a_live_block_ends_where_blocks_do(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    (void)make_at_end(10 * GRANULE);
+    struct dmheap_block* block = make_at_end(10 * GRANULE);
+    (void)make_at_end(LEAST);
+    const dmheap_word most = test_heap.ctx->top - offset_of(block);
+    const dmheap_word sizes[] = {LEAST, most, most + GRANULE, LEAST - GRANULE};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        block->header = block_tags(OWNER_NOBODY) | sizes[i];
+        assert_int_equal(heap_is_size(test_heap.ctx, block), i < 2);
+        assert_true(i < 2 || heap_number(test_heap.ctx, block) == 0);
+    }
+}
+
 static void any_header_is_looked_at_without_leaving_its_limits(void** state)
 {
     (void)state;
@@ -2158,6 +2192,8 @@ int main(void)
         heap_case(only_the_start_of_a_live_block_is_freed),
         heap_case(a_free_block_is_one_whose_tags_agree_within_limits),
         heap_case(nothing_but_a_size_may_stand_in_a_free_header),
+        heap_case(a_free_block_ends_where_blocks_do_and_at_a_word),
+        heap_case(a_live_block_ends_where_blocks_do),
         heap_case(any_header_is_looked_at_without_leaving_its_limits),
         heap_case(a_live_size_that_leads_to_no_block_is_refused),
         heap_case(a_size_and_owner_of_0_are_refused),
