@@ -1072,6 +1072,30 @@ static void a_free_block_that_ends_in_the_untouched_end_is_not_taken(void** stat
     }
 }
 
+/* The first block of a larger class is sound but for its link. */
+static void a_larger_class_with_a_damaged_link_is_abandoned(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    (void)make_hole(20 * GRANULE);
+    struct dmheap_block* newest = make_hole(20 * GRANULE);
+    newest->next = offset_of(heap_first_block()) + DMHEAP_WORD_BYTES;
+    assert_non_null(heap_alloc(test_heap.ctx, (size_t)(10 * GRANULE), OWNER_NOBODY));
+    assert_int_equal(test_heap.ctx->damage, 1);
+}
+
+static void a_class_whose_list_leads_to_the_untouched_end_is_abandoned(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    struct dmheap_block* hole = make_hole(64 * GRANULE);
+    struct dmheap_block* end = ctx_block(test_heap.ctx, (uintptr_t)test_heap.ctx->top);
+    memset(end, 0, sizeof(*end));
+    hole->next = test_heap.ctx->top;
+    assert_non_null(heap_alloc(test_heap.ctx, (size_t)(70 * GRANULE - OVERHEAD), OWNER_NOBODY));
+    assert_int_equal(test_heap.ctx->damage, 1);
+}
+
 static void an_aligned_request_abandons_a_damaged_class_too(void** state)
 {
     (void)state;
@@ -2205,6 +2229,8 @@ int main(void)
         heap_case(a_live_header_behind_that_claims_to_be_free_is_refused),
         heap_case(a_class_with_a_damaged_block_is_abandoned_and_another_place_serves),
         heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_taken),
+        heap_case(a_larger_class_with_a_damaged_link_is_abandoned),
+        heap_case(a_class_whose_list_leads_to_the_untouched_end_is_abandoned),
         heap_case(an_aligned_request_abandons_a_damaged_class_too),
         heap_case(the_short_path_leaves_a_damaged_class_to_the_long_one),
         heap_case(only_a_suspect_class_is_given_up),
