@@ -100,9 +100,19 @@ static bool is_free_block(const struct dmheap_block* block, dmheap_word bytes)
            block_footer_before(block_at(block, (uintptr_t)bytes)) == bytes;
 }
 
+/* Does the one that only looks say so, too? */
+static bool may_release(const struct dmheap_block* block)
+{
+    uintptr_t index;
+    uintptr_t behind = 0;
+    assert_true(live_find(test_heap.ctx, block_payload(block), &index, &behind));
+    return heap_may_release(test_heap.ctx, block, index, behind);
+}
+
 static void expect_free_refused(const struct dmheap_block* block)
 {
     snapshot_take();
+    assert_false(may_release(block));
     assert_int_equal(heap_free(test_heap.ctx, block_payload(block)), VERDICT_DAMAGED);
     assert_true(snapshot_is_same());
 }
@@ -763,6 +773,18 @@ static void a_live_block_ends_where_blocks_do(void** state)
         assert_int_equal(heap_is_size(test_heap.ctx, block), i < 2);
         assert_true(i < 2 || heap_number(test_heap.ctx, block) == 0);
     }
+}
+
+static void an_alignment_behind_the_last_block_is_none(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* block = make_aligned(64, 10);
+    const dmheap_word beyond = test_heap.ctx->top - offset_of(block) + GRANULE;
+    assert_int_equal(heap_alignment(test_heap.ctx, block), 64);
+    block->header = block_tags(OWNER_NOBODY) | BLOCK_ALIGNED | beyond;
+    *heap_alignment_byte(test_heap.ctx, block) = 6;
+    assert_int_equal(heap_alignment(test_heap.ctx, block), 0);
 }
 
 static void any_header_is_looked_at_without_leaving_its_limits(void** state)
@@ -2218,6 +2240,7 @@ int main(void)
         heap_case(nothing_but_a_size_may_stand_in_a_free_header),
         heap_case(a_free_block_ends_where_blocks_do_and_at_a_word),
         heap_case(a_live_block_ends_where_blocks_do),
+        heap_case(an_alignment_behind_the_last_block_is_none),
         heap_case(any_header_is_looked_at_without_leaving_its_limits),
         heap_case(a_live_size_that_leads_to_no_block_is_refused),
         heap_case(a_size_and_owner_of_0_are_refused),

@@ -665,6 +665,77 @@ static void the_largest_allocation_is_served_and_no_larger_one(void** state)
     }
 }
 
+static void all_of_an_empty_heap_is_the_largest_allocation(void** state)
+{
+    (void)state;
+    for (size_t alignment = 8; alignment <= 256; alignment *= 2) {
+        struct dmheap_stats stats;
+        heap_open(8 * KIB, alignment);
+        assert_true(dmheap_ctx_get_stats(NULL, &stats));
+        assert_non_null(dmheap_malloc(stats.largest_alloc, NULL));
+        expect_silence();
+        arenas_release();
+    }
+}
+
+/* As malloc looks at some of a class, so does what tells of it. */
+static void the_largest_allocation_is_any_of_those_looked_at(void** state)
+{
+    (void)state;
+    for (size_t place = 0; place < INDEX_LOOKS; place++) {
+        void* hole[INDEX_LOOKS];
+        struct dmheap_stats stats;
+        heap_open(64 * KIB, 8);
+        for (size_t i = 0; i < INDEX_LOOKS; i++) {
+            hole[i] = dmheap_malloc(i == place ? 2160 : 2064, NULL);
+            (void)dmheap_malloc(1, NULL);
+        }
+        const size_t largest = (size_t)heap_usable(test_heap.ctx, block_of(hole[place]));
+        (void)heap_fill(NULL);
+        for (size_t i = 0; i < INDEX_LOOKS; i++) {
+            dmheap_free(hole[i], true);
+        }
+        assert_true(dmheap_ctx_get_stats(NULL, &stats));
+        assert_int_equal(stats.largest_alloc, largest);
+        arenas_release();
+    }
+}
+
+static void what_malloc_does_not_look_at_is_not_told(void** state)
+{
+    (void)state;
+    void* hole[INDEX_LOOKS + 1];
+    struct dmheap_stats stats;
+    heap_open(64 * KIB, 8);
+    for (size_t i = 0; i < COUNT_OF(hole); i++) {
+        hole[i] = dmheap_malloc(i == 0 ? 2160 : 2064, NULL);
+        (void)dmheap_malloc(1, NULL);
+    }
+    const size_t largest = (size_t)heap_usable(test_heap.ctx, block_of(hole[1]));
+    (void)heap_fill(NULL);
+    for (size_t i = 0; i < COUNT_OF(hole); i++) {
+        dmheap_free(hole[i], true); /* the last one is the first of its list */
+    }
+    assert_true(dmheap_ctx_get_stats(NULL, &stats));
+    assert_int_equal(stats.largest_alloc, largest);
+}
+
+/* Where a block's place is not known, what is sure is the class's least without the largest gap. */
+static void a_hole_counts_without_a_gap_in_a_heap_of_large_alignment(void** state)
+{
+    (void)state;
+    struct dmheap_stats stats;
+    heap_open(16 * KIB, 64);
+    void* hole = dmheap_malloc(4 * KIB, NULL);
+    (void)heap_fill(NULL);
+    dmheap_free(hole, true);
+    assert_true(dmheap_ctx_get_stats(NULL, &stats));
+    const uintptr_t least = index_floor(test_heap.ctx, index_highest(test_heap.ctx));
+    const uintptr_t gap = 64 + BLOCK_MIN_BYTES - ctx_granule(test_heap.ctx);
+    assert_int_equal(stats.largest_alloc, least - gap - OVERHEAD);
+    assert_non_null(dmheap_malloc(stats.largest_alloc, NULL));
+}
+
 static void a_full_heap_serves_nothing(void** state)
 {
     (void)state;
@@ -755,6 +826,10 @@ int main(int argc, char** argv)
         heap_case(the_figures_are_those_of_the_heap),
         heap_case(the_splitter_splits_the_largest_hole),
         heap_case(the_largest_allocation_is_served_and_no_larger_one),
+        heap_case(all_of_an_empty_heap_is_the_largest_allocation),
+        heap_case(the_largest_allocation_is_any_of_those_looked_at),
+        heap_case(what_malloc_does_not_look_at_is_not_told),
+        heap_case(a_hole_counts_without_a_gap_in_a_heap_of_large_alignment),
         heap_case(a_full_heap_serves_nothing),
         heap_case(what_a_module_holds_is_told),
         heap_case(several_heaps_are_walked_one_after_the_other),
