@@ -432,6 +432,20 @@ static void nothing_in_front_of_the_first_block_is_a_free_one(void** state)
     assert_int_equal(visited(), whole);
 }
 
+static void a_block_where_a_step_used_up_ends_is_visited(void** state)
+{
+    (void)state;
+    heap_open(256 * KIB, DMHEAP_GRANULE_MIN);
+    const uintptr_t granule = ctx_granule(test_heap.ctx);
+    const uintptr_t first = (test_heap.ctx->first + DMHEAP_WORD_BYTES) / granule;
+    const uintptr_t end = (first / LIVE_BITS + WALK_BUDGET) * LIVE_BITS;
+    void* hole = dmheap_malloc((size_t)((end - first) * granule) - OVERHEAD, NULL);
+    const void* ptr = dmheap_malloc(8, NULL);
+    assert_int_equal(live_index(test_heap.ctx, ptr), end);
+    dmheap_free(hole, true);
+    assert_int_equal(visited(), 3);
+}
+
 static bool see_inside(const struct dmheap_block_info* info, void* context)
 {
     const uintptr_t end = ctx_offset(test_heap.ctx, info->ptr) - sizeof(dmheap_word) + info->size;
@@ -814,6 +828,7 @@ int main(int argc, char** argv)
         heap_case(what_is_too_small_for_a_block_has_nothing_usable),
         heap_case(a_long_piece_of_free_memory_is_visited),
         heap_case(a_damaged_name_or_map_leads_nowhere),
+        heap_case(a_block_where_a_step_used_up_ends_is_visited),
         heap_case(a_damaged_footer_is_no_free_block),
         heap_case(what_a_client_writes_is_no_free_block),
         heap_case(nothing_in_front_of_the_first_block_is_a_free_one),
