@@ -1507,6 +1507,24 @@ static void meddle(enum meddling how, const struct heap_sweep* sweep)
     }
 }
 
+/* Of those a payload may begin at each granule. */
+static void a_careful_sweep_finds_the_smallest_blocks(void** state)
+{
+    (void)state;
+    enum { BLOCKS = 20 };
+    heap_open(4 * KIB, DMHEAP_GRANULE_MAX);
+    test_heap.has_uncharged = true;
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_MODULES));
+    }
+    assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_NOBODY));
+    struct heap_sweep sweep = {0, BLOCKS, true, false};
+    while (heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep)) {
+        assert_true(sweep.left <= BLOCKS);
+    }
+    assert_int_equal(sweep.left, 0);
+}
+
 static void a_sweep_goes_on_whatever_happens_between_two_slices(void** state)
 {
     (void)state;
@@ -2277,6 +2295,7 @@ int main(void)
         heap_case(a_block_without_owner_inside_a_run_costs_the_one_in_front_too),
         heap_case(another_owner_inside_a_run_parts_it),
         heap_case(damage_behind_a_run_costs_its_last_block_only),
+        heap_case(a_careful_sweep_finds_the_smallest_blocks),
         heap_case(a_sweep_goes_on_whatever_happens_between_two_slices),
         heap_case(a_damaged_size_of_another_owner_does_not_derail_a_sweep),
         heap_case(a_damaged_block_of_the_owner_is_left_alone_and_told),
