@@ -853,7 +853,9 @@ class Work:
         parser, mutant = pair
         tests = self.tests_of(self.builds, parser, mutant)
         limit = self.options.quick or SHORT
-        short = [test for test in tests if test.seconds <= limit or test.name == self.own(parser)]
+        killer = self.killers.get(" ## ".join(mutant.name))
+        short = [test for test in tests if test.seconds <= limit
+                 or test.name == self.own(parser) or test.program == killer]
         killed = self.kill(short, mutant)
         if killed or self.options.quick or mutant.name in self.reasons:
             return killed or ("lives", None)
