@@ -842,17 +842,20 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
                                                      struct dmheap_block* block, uintptr_t index,
                                                      uintptr_t behind, size_t size)
 {
+    const dmheap_word header = block->header;
     const uintptr_t before = heap_size(ctx, block);
     const uintptr_t live = live_next(ctx, index, before >> (unsigned)ctx->granule_shift, behind);
     if (DMHEAP_UNLIKELY(live_is_inside(live))) {
         return VERDICT_DAMAGED;
     }
     const bool remembers = (block->header & BLOCK_ALIGNED) != 0;
-    const dmheap_word alignment = heap_alignment(ctx, block);
+    const bool is_usual = DMHEAP_SHORT_PATHS && !remembers; /* to save space, none is */
+    const dmheap_word alignment = is_usual ? 1 : heap_alignment(ctx, block);
     if (DMHEAP_UNLIKELY(alignment == 0 || !heap_is_whole(ctx, block))) {
         return VERDICT_DAMAGED;
     }
-    if (DMHEAP_UNLIKELY(heap_is_beyond(ctx, size, remembers))) {
+    if (DMHEAP_UNLIKELY(!(is_usual && size < ctx->request_limit) &&
+                        heap_is_beyond(ctx, size, remembers))) {
         return VERDICT_NO_MEMORY;
     }
     uintptr_t now = before;
@@ -860,7 +863,9 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
     const enum dmheap_verdict verdict =
         heap_move_end(ctx, block, &now, heap_need(ctx, size + remembers), live_is_there(live));
     if (verdict == VERDICT_OK) {
-        block->header = block->header - (dmheap_word)before + (dmheap_word)now;
+        const dmheap_word tags =
+            (DMHEAP_SHORT_PATHS ? header : block->header) ^ (dmheap_word)before;
+        block->header = tags | (dmheap_word)now;
         heap_count(ctx, before, now);
         if (DMHEAP_UNLIKELY(remembers)) {
             *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest(alignment);
