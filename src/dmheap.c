@@ -215,6 +215,13 @@ static DMHEAP_COLD void free_taken_and_unlock(struct dmheap_ctx* heap, void* ptr
     free_and_unlock(heap, ptr);
 }
 
+/* The same for a block that is not counted any more. */
+static DMHEAP_COLD void free_uncounted_and_unlock(struct dmheap_ctx* heap, void* ptr)
+{
+    module_recount(heap, ptr);
+    free_taken_and_unlock(heap, ptr);
+}
+
 /* The short path for a module's block, which module_take took; the lock is held. */
 static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(struct dmheap_ctx* heap, void* ptr,
                                                                  uintptr_t index, uintptr_t behind)
@@ -240,10 +247,10 @@ DMHEAP_FLATTEN void dmheap_ctx_free(struct dmheap_ctx* ctx, void* ptr, bool conc
     struct dmheap_ctx* heap = registry_asked(ctx);
     if (DMHEAP_UNLIKELY(!module_take(heap, ptr, &index, &behind))) {
         free_and_unlock(ctx, ptr);
-    } else if (!module_is_nobodys(ptr)) {
+    } else if (!module_is_nobodys(ptr) && !module_uncount(heap, ptr)) {
         free_owned_and_unlock(heap, ptr, index, behind);
-    } else if (DMHEAP_UNLIKELY(!module_free_nobodys(heap, ptr, index, behind))) {
-        free_taken_and_unlock(heap, ptr);
+    } else if (DMHEAP_UNLIKELY(!module_free_uncounted(heap, ptr, index, behind))) {
+        free_uncounted_and_unlock(heap, ptr);
     } else {
         dmheap_port_unlock();
     }

@@ -231,9 +231,38 @@ static inline bool module_is_nobodys(const void* ptr)
     return block_owner(block_of(ptr)) == OWNER_NOBODY;
 }
 
-/* The short path of module_free for nobody's block. False may also mean a case for that. */
-static inline bool module_free_nobodys(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
-                                       uintptr_t behind)
+/*
+ * Count a live block no more for its module, before it is freed: so nothing has to be kept of the
+ * module meanwhile. Only for the module whose record is hinted at, and if that has more references.
+ */
+static inline bool module_uncount(const struct dmheap_ctx* ctx, const void* ptr)
+{
+    const dmheap_word owner = block_owner(block_of(ptr));
+    if (!RECORD_HINTS || DMHEAP_GUARD || DMHEAP_ACCOUNTING || owner != ctx->hint_id) {
+        return false;
+    }
+    struct record* record = (struct record*)ctx_at(ctx, ctx->hint_module);
+    if (DMHEAP_UNLIKELY(record->references <= 1)) {
+        return false;
+    }
+    record->references--;
+    return true;
+}
+
+/* Undo module_uncount, which was true, for a block that cannot be freed; nobody's is not counted. */
+static inline void module_recount(const struct dmheap_ctx* ctx, const void* ptr)
+{
+    if (!module_is_nobodys(ptr)) {
+        ((struct record*)ctx_at(ctx, ctx->hint_module))->references++;
+    }
+}
+
+/*
+ * The short path of module_free for a block that counts for nobody, or not any more. False may also
+ * mean a case for that.
+ */
+static inline bool module_free_uncounted(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
+                                         uintptr_t behind)
 {
     const uintptr_t size = heap_size(ctx, block_of(ptr));
     if (DMHEAP_UNLIKELY(!heap_release(ctx, block_of(ptr), index, behind))) {
@@ -243,13 +272,17 @@ static inline bool module_free_nobodys(struct dmheap_ctx* ctx, const void* ptr, 
     return true;
 }
 
-/* The same for a module's block. */
+/*
+ * The same for a module's block that module_uncount did not take: so its record is not hinted at, but
+ * for one with accounts, or with its last reference.
+ */
 static inline bool module_free_owned(struct dmheap_ctx* ctx, const void* ptr, uintptr_t index,
                                      uintptr_t behind)
 {
     struct dmheap_block* block = block_of(ptr);
     const dmheap_word owner = block_owner(block);
-    struct record* record = record_of_hinted(ctx, owner);
+    struct record* record =
+        DMHEAP_ACCOUNTING ? record_of_hinted(ctx, owner) : record_of(ctx, owner);
     const uintptr_t size = heap_size(ctx, block);
     if (DMHEAP_UNLIKELY(record == NULL || !heap_release(ctx, block, index, behind))) {
         return false;

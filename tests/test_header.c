@@ -1463,8 +1463,11 @@ static void free_refuses_a_block_whose_size_was_written_over(void** state)
     (void)state;
     static const char* const owners[] = {NULL, "sensor"};
     heap_open(4 * KIB, 8);
-    for (size_t i = 0; i < COUNT_OF(owners); i++) {
-        void* ptr = dmheap_malloc(10, owners[i]);
+    for (size_t i = 0; i < 2 * COUNT_OF(owners); i++) {
+        if (i >= COUNT_OF(owners)) { /* a module is known by its id from its last free on */
+            dmheap_free(dmheap_malloc(10, owners[i - COUNT_OF(owners)]), true);
+        }
+        void* ptr = dmheap_malloc(10, owners[i % COUNT_OF(owners)]);
         (void)dmheap_malloc(10, NULL);
         block_of(ptr)->header += (dmheap_word)ctx_granule(test_heap.ctx);
         snapshot_take();
