@@ -655,7 +655,6 @@ static inline struct dmheap_block* module_alloc_handled(struct dmheap_ctx* ctx, 
     struct dmheap_block* block = record != NULL ? heap_try_alloc(ctx, size, (dmheap_word)id) : NULL;
     block = module_charge(ctx, record, block, &verdict);
     if (block != NULL) {
-        record_hint_id(ctx, record, (dmheap_word)id);
         record->references++;
     }
     return block;

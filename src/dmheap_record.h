@@ -230,17 +230,6 @@ static inline const struct record* record_next(const struct dmheap_ctx* ctx, dmh
     return NULL;
 }
 
-/* The record of that id and serial, both of which may be anything, if it has a name; or NULL. */
-static inline struct record* record_of_handle(const struct dmheap_ctx* ctx, uint32_t id,
-                                              uint32_t serial)
-{
-    if (id < OWNER_MODULES || id >= RECORD_ID_END) {
-        return NULL;
-    }
-    struct record* record = record_of_hinted(ctx, (dmheap_word)id);
-    return record != NULL && record->serial == serial && record->name[0] != '\0' ? record : NULL;
-}
-
 /* Hint at the record of an id from now on. */
 static inline void record_hint_id(struct dmheap_ctx* ctx, const struct record* record,
                                   dmheap_word id)
@@ -249,6 +238,22 @@ static inline void record_hint_id(struct dmheap_ctx* ctx, const struct record* r
         ctx->hint_module = (dmheap_word)ctx_offset(ctx, record);
         ctx->hint_id = id;
     }
+}
+
+/*
+ * The record of that id and serial, both of which may be anything, if it has a name; or NULL. What has
+ * that id is hinted at from now on.
+ */
+static inline struct record* record_of_handle(struct dmheap_ctx* ctx, uint32_t id, uint32_t serial)
+{
+    if (id < OWNER_MODULES || id >= RECORD_ID_END) {
+        return NULL;
+    }
+    struct record* record = record_of_hinted(ctx, (dmheap_word)id);
+    if (record != NULL) {
+        record_hint_id(ctx, record, (dmheap_word)id);
+    }
+    return record != NULL && record->serial == serial && record->name[0] != '\0' ? record : NULL;
 }
 
 /* ---- names ------------------------------------------------------------------- */

@@ -473,6 +473,13 @@ static DMHEAP_NOINLINE void* alloc_for_several(struct dmheap_ctx* asked, size_t 
     return block != NULL ? block_payload(block) : NULL;
 }
 
+/* The same at the default alignment, with the arguments where dmheap_ctx_malloc_for has them. */
+static DMHEAP_COLD void* malloc_for_several(struct dmheap_ctx* asked, size_t size,
+                                            struct dmheap_module module)
+{
+    return alloc_for_several(asked, 1, size, module);
+}
+
 DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
                                            struct dmheap_module module)
 {
@@ -482,7 +489,8 @@ DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
         block = module_alloc_handled(registry_asked(ctx), size, module.id, module.serial);
     }
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return alloc_for_several(ctx, 1, size, module);
+        return DMHEAP_SHORT_PATHS ? malloc_for_several(ctx, size, module)
+                                  : alloc_for_several(ctx, 1, size, module);
     }
     dmheap_port_unlock();
     return block_payload(block);
