@@ -1461,6 +1461,37 @@ static void a_slice_passes_no_more_than_its_budget(void** state)
     assert_int_equal(count_live(SWEPT), 0);
 }
 
+static void a_slice_whose_budget_went_with_passing_frees_one_of_a_run(void** state)
+{
+    (void)state;
+    enum { BLOCKS = 100 };
+    open_heap(64 * KIB);
+    for (unsigned i = 0; i < HEAP_SWEEP_BUDGET - 5; i++) {
+        assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_NOBODY));
+    }
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_MODULES));
+    }
+    assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_NOBODY));
+    struct heap_sweep sweep = {0, BLOCKS, false, false};
+    assert_true(heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep));
+    assert_int_equal(sweep.left, BLOCKS - 1);
+}
+
+static void a_slice_whose_budget_is_used_up_to_nothing_passes_no_more(void** state)
+{
+    (void)state;
+    const int passed = HEAP_SWEEP_BUDGET - (HEAP_SWEEP_RUNS ? HEAP_SWEEP_RUN : HEAP_SWEEP_OTHER);
+    open_heap(64 * KIB);
+    for (int i = 0; i < 3 * passed; i++) {
+        const dmheap_word owner = i == passed || i == 3 * passed - 2 ? OWNER_MODULES : OWNER_NOBODY;
+        assert_non_null(heap_alloc(test_heap.ctx, 0, owner));
+    }
+    struct heap_sweep sweep = {0, 2, false, false};
+    assert_true(heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep));
+    assert_int_equal(sweep.left, 1);
+}
+
 static void a_sweep_without_blocks_left_is_over_at_once(void** state)
 {
     (void)state;
@@ -2287,6 +2318,8 @@ int main(void)
         heap_case(a_slice_frees_no_more_than_its_budget),
         heap_case(a_slice_refuses_no_more_than_its_budget),
         heap_case(a_slice_passes_no_more_than_its_budget),
+        heap_case(a_slice_whose_budget_went_with_passing_frees_one_of_a_run),
+        heap_case(a_slice_whose_budget_is_used_up_to_nothing_passes_no_more),
         heap_case(a_sweep_without_blocks_left_is_over_at_once),
         heap_case(runs_of_any_length_are_freed_whatever_is_around),
         heap_case(a_slice_leaves_the_rest_of_a_run_as_it_was),
