@@ -1473,7 +1473,8 @@ static void a_slice_whose_budget_went_with_passing_frees_one_of_a_run(void** sta
         assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_MODULES));
     }
     assert_non_null(heap_alloc(test_heap.ctx, 0, OWNER_NOBODY));
-    struct heap_sweep sweep = {0, BLOCKS, false, false};
+    const uintptr_t first = live_index(test_heap.ctx, block_payload(heap_first_block()));
+    struct heap_sweep sweep = {first, BLOCKS, false, false};
     assert_true(heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep));
     assert_int_equal(sweep.left, BLOCKS - 1);
 }
@@ -1487,7 +1488,8 @@ static void a_slice_whose_budget_is_used_up_to_nothing_passes_no_more(void** sta
         const dmheap_word owner = i == passed || i == 3 * passed - 2 ? OWNER_MODULES : OWNER_NOBODY;
         assert_non_null(heap_alloc(test_heap.ctx, 0, owner));
     }
-    struct heap_sweep sweep = {0, 2, false, false};
+    const uintptr_t first = live_index(test_heap.ctx, block_payload(heap_first_block()));
+    struct heap_sweep sweep = {first, 2, false, false};
     assert_true(heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep));
     assert_int_equal(sweep.left, 1);
 }
