@@ -437,7 +437,7 @@ static void a_block_where_a_step_used_up_ends_is_visited(void** state)
     (void)state;
     heap_open(256 * KIB, DMHEAP_GRANULE_MIN);
     const uintptr_t granule = ctx_granule(test_heap.ctx);
-    const uintptr_t first = (test_heap.ctx->first + DMHEAP_WORD_BYTES) / granule;
+    const uintptr_t first = (uintptr_t)(test_heap.ctx->first + DMHEAP_WORD_BYTES) / granule;
     const uintptr_t end = (first / LIVE_BITS + WALK_BUDGET) * LIVE_BITS;
     void* hole = dmheap_malloc((size_t)((end - first) * granule) - OVERHEAD, NULL);
     const void* ptr = dmheap_malloc(8, NULL);
