@@ -57,6 +57,17 @@ static void a_slot_that_leads_to_a_record_that_is_gone_has_none(void** state)
     assert_null(record_of(test_heap.ctx, id));
 }
 
+/* Not even if the map says so, and what stands in front of the heap is the header of one. */
+static void nothing_of_the_heaps_own_is_at_offset_0(void** state)
+{
+    (void)state;
+    assert_true(heap_start(arena_make(4 * KIB, 4), 4 * KIB, 8));
+    expect_info();
+    block_of(test_heap.ctx)->header = block_tags(OWNER_HEAP);
+    live_set(test_heap.ctx, 0);
+    assert_null(record_at(test_heap.ctx, 0));
+}
+
 static void a_slot_that_leads_to_another_modules_record_has_none(void** state)
 {
     (void)state;
@@ -833,6 +844,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         heap_case(groups_tile_all_ids),
         heap_case(a_slot_that_leads_to_a_record_that_is_gone_has_none),
+        heap_case_if(HAS_NARROW_WORDS, nothing_of_the_heaps_own_is_at_offset_0),
         heap_case(a_slot_that_leads_to_another_modules_record_has_none),
         heap_case(a_record_with_a_name_keeps_a_reference_though_its_count_was_written_over),
         heap_case(a_group_that_is_not_the_heaps_any_more_is_left_alone),
