@@ -193,6 +193,12 @@ static inline bool heap_is_whole(const struct dmheap_ctx* ctx, const struct dmhe
            (heap_is_size(ctx, block) && trailer_is_sealed(ctx, block, heap_size(ctx, block)));
 }
 
+/* Write the canary of a live block whose header and last byte are as they stay. */
+static inline void heap_seal(const struct dmheap_ctx* ctx, const struct dmheap_block* block)
+{
+    trailer_seal(ctx, block, heap_size(ctx, block));
+}
+
 /* Hand a live block over. Its canary goes along; one that is wrong stays as it is. */
 static inline void heap_set_owner(const struct dmheap_ctx* ctx, struct dmheap_block* block,
                                   dmheap_word owner)
@@ -200,7 +206,7 @@ static inline void heap_set_owner(const struct dmheap_ctx* ctx, struct dmheap_bl
     const bool is_whole = heap_is_whole(ctx, block);
     block_set_owner(block, owner);
     if (is_whole) {
-        trailer_seal(ctx, block, heap_size(ctx, block));
+        heap_seal(ctx, block);
     }
 }
 
@@ -575,7 +581,7 @@ static inline struct dmheap_block* heap_try_aligned(struct dmheap_ctx* ctx, size
     struct dmheap_block* block = heap_take_aligned(ctx, need, (uintptr_t)alignment, tags);
     if (block != NULL && remember) {
         *heap_alignment_byte(ctx, block) = (uint8_t)bits_highest((dmheap_word)alignment);
-        trailer_seal(ctx, block, heap_size(ctx, block));
+        heap_seal(ctx, block);
     }
     return block;
 }

@@ -764,7 +764,7 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
     enum dmheap_verdict verdict = module_find_block(ctx, ptr, &index, &behind);
     if (verdict == VERDICT_OK &&
         ((DMHEAP_ACCOUNTING && !heap_is_size(ctx, block)) || !heap_is_whole(ctx, block))) {
-        verdict = VERDICT_DAMAGED; /* its size would be on two accounts */
+        verdict = VERDICT_DAMAGED; /* what accounts would count twice, or a canary tells */
     }
     if (verdict != VERDICT_OK) {
         return verdict;

@@ -23,9 +23,9 @@
  *   DMHEAP_CANARY         1: a word behind what a client may use tells whether it or the header was
  *                         written over; 4 bytes per block. 0 (default): none.
  *   DMHEAP_PORT_RANDOM    the name of a function, `uint32_t name(void)`, whose number is the key that
- *                         the canaries begin with; called when a heap begins, without the lock, of
- *                         which the first time counts.
- *                         Not defined (default): they can be foretold. The port may define it.
+ *                         the canaries begin with; called whenever a heap begins, without the lock,
+ *                         of which the first time counts. The port may define it. Not defined
+ *                         (default): canaries can be foretold.
  *   DMHEAP_POISON         1: a freed block is filled with 0xDD before it is free memory, without
  *                         the lock, so free takes that twice. 0 (default): it stays as it was.
  *   DMHEAP_GUARD          1: each call proves the heap's own data first, so that a heap whose data was

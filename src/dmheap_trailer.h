@@ -6,8 +6,8 @@
  *                                    DMHEAP_CANARY   DMHEAP_SEQUENCE
  *
  * Knows: the end of a live block whose size is known to be right. Does not know: who trusts it.
- * Always holds: a live block's canary is right for its place, its header and its heap; without the settings
- * there are no trailers, and nothing here comes to any code.
+ * Always holds: a live block's canary is right for its place, its header and its heap; without the
+ * settings there are no trailers, and nothing here comes to any code.
  * Cost: about twenty instructions for a canary, three for a number.
  */
 #ifndef DMHEAP_TRAILER_H

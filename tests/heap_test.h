@@ -368,6 +368,15 @@ static inline bool is_filled(const void* memory, size_t size, unsigned seed)
     return i == size;
 }
 
+/*
+ * What an overrun of the block in front makes of a header: a size that leads nowhere. Once more, and
+ * it is as it was.
+ */
+static inline void heap_overrun(struct dmheap_block* block)
+{
+    block->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+}
+
 static inline bool is_aligned(const void* ptr, size_t alignment)
 {
     return ((uintptr_t)ptr & (alignment - 1)) == 0;

@@ -684,12 +684,6 @@ static void a_move_whose_owner_went_meanwhile_frees_both_places(void** state)
     (void)heap_verify();
 }
 
-/* What an overrun of the block in front makes of a header: a size that leads nowhere. */
-static void overrun(struct dmheap_block* block)
-{
-    block->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
-}
-
 static void a_new_place_that_was_written_over_stays_though_its_owner_went(void** state)
 {
     (void)state;
@@ -698,13 +692,13 @@ static void a_new_place_that_was_written_over_stays_though_its_owner_went(void**
     struct module_move move;
     assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
     forget("app");
-    overrun(move.to);
+    heap_overrun(move.to);
     assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_GONE);
     assert_false(live_is(test_heap.ctx, ptr));
     assert_true(live_is(test_heap.ctx, block_payload(move.to)));
     assert_int_equal(block_owner(move.to), OWNER_HEAP);
     assert_int_equal(modules(), 0);
-    overrun(move.to);
+    heap_overrun(move.to);
     assert_int_equal(heap_free(test_heap.ctx, block_payload(move.to)), VERDICT_OK);
 }
 
@@ -719,10 +713,10 @@ static void an_old_place_written_over_while_it_is_copied_stays_its_owners_too(vo
         const dmheap_word owner = owner_of(ptr);
         struct module_move move;
         assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
-        overrun(move.from);
+        heap_overrun(move.from);
         assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_DAMAGED);
-        overrun(move.from);
-        trailer_seal(test_heap.ctx, move.from, heap_size(test_heap.ctx, move.from));
+        heap_overrun(move.from);
+        heap_seal(test_heap.ctx, move.from);
         assert_int_equal(owner_of(ptr), owner);
         assert_int_equal(block_owner(move.to), owner);
         (void)heap_verify();
@@ -756,12 +750,12 @@ static void a_block_written_over_while_it_is_filled_stays_its_owners(void** stat
     struct module_move move;
     assert_int_equal(module_begin_fill(test_heap.ctx, ptr, &move), VERDICT_OK);
     assert_int_equal(owner_of(ptr), OWNER_HEAP);
-    overrun(move.from);
+    heap_overrun(move.from);
     assert_int_equal(module_finish_fill(test_heap.ctx, &move), VERDICT_DAMAGED);
     assert_int_equal(owner_of(ptr), owner);
     assert_true(live_is(test_heap.ctx, ptr));
-    overrun(move.from);
-    trailer_seal(test_heap.ctx, move.from, heap_size(test_heap.ctx, move.from));
+    heap_overrun(move.from);
+    heap_seal(test_heap.ctx, move.from);
     (void)heap_verify();
     assert_int_equal(module_begin_fill(test_heap.ctx, ptr, &move), VERDICT_OK);
     assert_int_equal(module_finish_fill(test_heap.ctx, &move), VERDICT_OK);

@@ -1268,9 +1268,9 @@ static void the_owner_of_a_block_that_was_written_over_is_not_told(void** state)
     struct dmheap_ctx* ctx = open_heap(4 * KIB);
     set_scene(ctx, NULL);
     assert_null(dmheap_ctx_aligned_realloc(ctx, scene.block, 256, SIZE_MAX, NULL));
-    block_of(scene.block)->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+    heap_overrun(block_of(scene.block));
     assert_null(dmheap_ctx_aligned_realloc(ctx, scene.block, 256, SIZE_MAX, NULL));
-    block_of(scene.block)->header ^= BLOCK_SIZE_MASK & ~(BLOCK_SIZE_MASK >> 1);
+    heap_overrun(block_of(scene.block));
     expect_lines(2, 0, 0);
     assert_int_equal(told.calls, 2);
     assert_string_equal(told.name[0], "app");

@@ -129,21 +129,25 @@ static bool count_visits(const struct dmheap_block_info* info, void* context)
     return true;
 }
 
+static unsigned visited(void)
+{
+    unsigned count = 0;
+    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    return count;
+}
+
 static void an_empty_heap_is_one_piece_of_free_memory(void** state)
 {
     (void)state;
     heap_open(64 * KIB, 8); /* more map than a step looks at */
-    unsigned count = 0;
-    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
-    assert_int_equal(count, 1);
+    assert_int_equal(visited(), 1);
     void* last = NULL;
     for (void* ptr = dmheap_malloc(32, NULL); ptr != NULL; ptr = dmheap_malloc(32, NULL)) {
         dmheap_free(last, true);
         last = dmheap_malloc(0, NULL) == NULL ? NULL : ptr;
     }
     test_port_forget_lines();
-    count = 0;
-    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
+    const unsigned count = visited();
     const struct image_census census = heap_verify();
     const bool has_end = test_heap.ctx->top < test_heap.ctx->end;
     assert_int_equal(count, census.live_blocks + census.free_blocks + has_end);
@@ -241,9 +245,7 @@ static void a_step_of_the_walk_is_short(void** state)
         assert_non_null(dmheap_malloc(0, NULL));
     }
     (void)test_port_reset();
-    unsigned count = 0;
-    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
-    assert_true(count > 10000);
+    assert_true(visited() > 10000);
     assert_true(test_port_longest_hold() <= 2 * WALK_BUDGET + 32);
 }
 
@@ -370,17 +372,14 @@ static void a_damaged_footer_is_no_free_block(void** state)
     void* hole = dmheap_malloc(200, NULL);
     const struct dmheap_block* behind = block_of(dmheap_malloc(8, NULL));
     dmheap_free(hole, false);
-    unsigned whole = 0;
-    assert_true(dmheap_ctx_walk(NULL, count_visits, &whole));
+    const unsigned whole = visited();
     dmheap_word* footer = (dmheap_word*)(uintptr_t)behind - 1;
     const dmheap_word size = block_footer_before(behind);
     assert_int_equal(*footer, size);
     const dmheap_word wrong[] = {0, size + 1, size + 4 * (dmheap_word)KIB};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-        unsigned seen = 0;
         *footer = wrong[i];
-        assert_true(dmheap_ctx_walk(NULL, count_visits, &seen));
-        assert_int_equal(seen, whole - 1);
+        assert_int_equal(visited(), whole - 1);
     }
     *footer = size;
     arenas_verify();
@@ -393,13 +392,6 @@ static void forge_in_front(struct dmheap_block* block, dmheap_word size, bool is
     memcpy(end - sizeof(size), &size, sizeof(size));
     memcpy(end - size, &size, sizeof(size));
     block->header = (block->header & ~BLOCK_PREV_FREE) | is_announced;
-}
-
-static unsigned visited(void)
-{
-    unsigned count = 0;
-    assert_true(dmheap_ctx_walk(NULL, count_visits, &count));
-    return count;
 }
 
 static void what_a_client_writes_is_no_free_block(void** state)

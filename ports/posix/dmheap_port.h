@@ -3,8 +3,8 @@
  * Port: POSIX threads and stdout.
  *
  * The lock is one recursive mutex, created on first use. Log lines of the levels ERROR, WARN
- * and INFO go to stdout, each in one call, so that lines of several threads never mix. With
- * DMHEAP_CANARY, their key is the system's random number.
+ * and INFO go to stdout, each in one call, so that lines of several threads never mix. The
+ * random number that canaries begin with is the system's.
  */
 #ifndef DMHEAP_PORT_H
 #define DMHEAP_PORT_H

@@ -4,8 +4,8 @@
  * run a test's code where another thread's could run.
  *
  * It stops the program with a message, at once, when the library takes the lock twice, releases
- * one that it does not hold, logs or asks for a random number while it holds it, logs a conversion that DMOD's small printf
- * does not know, or fails an assertion of its own.
+ * one that it does not hold, logs or asks for a random number while it holds it, logs a conversion
+ * that DMOD's small printf does not know, or fails an assertion of its own.
  */
 #ifndef DMHEAP_TEST_PORT_H
 #define DMHEAP_TEST_PORT_H
