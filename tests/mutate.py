@@ -535,8 +535,9 @@ __attribute__((constructor)) static void mutant_begin(void)
 }
 """
 
-# Random cases begin with the same number each time.
+# Random cases begin with the same number each time. What fuzz_files.c defines comes before the first header.
 HEADER = r"""
+#define _FILE_OFFSET_BITS 64
 #include <time.h>
 extern unsigned char mutant_reached[];
 extern unsigned mutant_now;

@@ -353,7 +353,6 @@ static void expect_refused(void* ptr)
     assert_true(snapshot_is_same());
 }
 
-/* The first byte behind what a client may use, whatever is written there, and the next three. */
 /* Are the last of so many canaries and one before it the same? */
 static bool is_repeated(const uint32_t* canary, uint32_t count)
 {
@@ -382,6 +381,20 @@ static void a_canary_tells_owners_alignments_and_heaps_apart(void** state)
     }
 }
 
+/* The owner has a place of its own in a canary, and P changes while a block lives. */
+static void what_is_folded_is_the_header_but_owner_and_p(void** state)
+{
+    (void)state;
+    const uint64_t header = 0x48;
+    const uint32_t folded = trailer_fold(header, BLOCK_OWNER_SHIFT);
+    for (unsigned bit = 0; bit < DMHEAP_HEADER_BYTES * 8; bit++) {
+        const bool is_apart = bit >= BLOCK_OWNER_SHIFT || (uint64_t)1 << bit == BLOCK_PREV_FREE;
+        const uint32_t flipped = trailer_fold(header ^ (uint64_t)1 << bit, BLOCK_OWNER_SHIFT);
+        assert_int_equal(flipped == folded, is_apart);
+    }
+}
+
+/* The first byte behind what a client may use, whatever is written there, and the next three. */
 static void an_overrun_by_any_byte_is_refused(void** state)
 {
     (void)state;
@@ -871,6 +884,7 @@ int main(int argc, char** argv)
         heap_case(without_a_heap_nothing_is_since_a_mark),
 #endif
         heap_case(a_canary_tells_owners_alignments_and_heaps_apart),
+        heap_case(what_is_folded_is_the_header_but_owner_and_p),
         heap_case_if(DMHEAP_CANARY, an_overrun_by_any_byte_is_refused),
         heap_case_if(DMHEAP_CANARY, the_end_of_a_text_always_shows),
         heap_case_if(DMHEAP_CANARY, a_canary_is_no_other_blocks),

@@ -3,6 +3,9 @@
  * Plays inputs again, without a fuzzer: the files that are named - AFL++ names one at a time -, or
  * all of the program's own, which are in tests/fuzz/X for a program fuzz_X. None is a failure.
  */
+/* Else a 32-bit program cannot read every file system's folders. */
+#define _FILE_OFFSET_BITS 64
+
 #include "fuzz.h"
 
 #include <dirent.h>
