@@ -70,12 +70,13 @@ void __asan_unpoison_memory_region(void const volatile* start, size_t size);
 #define ARENA_STEP   ((size_t)4096) /* alignment of a buffer made at offset 0 */
 #define CANARY       0xA5
 
-/* One buffer with canaries on both sides; with the address sanitizer, poisoned ones. */
+/* One buffer with canaries on both sides; with the address sanitizer, all around it is poisoned. */
 struct arena {
     unsigned char* memory; /* of the C library */
     unsigned char* start;  /* of the front margin */
     unsigned char* buffer;
     size_t size;
+    unsigned char* end; /* of the memory */
 };
 
 static struct arena arenas[ARENAS];
@@ -87,14 +88,13 @@ static inline size_t arena_front(const struct arena* arena)
 
 static inline void arena_guard(const struct arena* arena)
 {
-    POISON(arena->start, arena_front(arena));
-    POISON(arena->buffer + arena->size, ARENA_MARGIN);
+    POISON(arena->memory, (size_t)(arena->buffer - arena->memory));
+    POISON(arena->buffer + arena->size, (size_t)(arena->end - arena->buffer) - arena->size);
 }
 
 static inline void arena_unguard(const struct arena* arena)
 {
-    UNPOISON(arena->start, arena_front(arena));
-    UNPOISON(arena->buffer + arena->size, ARENA_MARGIN);
+    UNPOISON(arena->memory, (size_t)(arena->end - arena->memory));
 }
 
 /* A buffer of `size` bytes that begins `offset` bytes behind a multiple of ARENA_STEP. */
@@ -105,8 +105,10 @@ static inline unsigned char* arena_make(size_t size, size_t offset)
         arena++;
     }
     assert_true(arena < arenas + ARENAS);
-    arena->memory = malloc(size + offset + 2 * ARENA_STEP + 2 * ARENA_MARGIN);
+    const size_t whole = size + offset + 2 * ARENA_STEP + 2 * ARENA_MARGIN;
+    arena->memory = malloc(whole);
     assert_non_null(arena->memory);
+    arena->end = arena->memory + whole;
     const uintptr_t step =
         bits_round_up((uintptr_t)arena->memory + ARENA_MARGIN, (uintptr_t)ARENA_STEP);
     arena->buffer = (unsigned char*)step + offset;
@@ -126,17 +128,24 @@ static inline bool arena_is_canary(const unsigned char* at, size_t size)
     return size == 0;
 }
 
-/* Nobody wrote outside any of the buffers. */
-static inline void arenas_verify(void)
+/* Did nobody write outside any of the buffers? */
+static inline bool arenas_are_intact(void)
 {
+    bool are_intact = true;
     for (struct arena* arena = arenas; arena < arenas + ARENAS; arena++) {
         if (arena->memory != NULL) {
             arena_unguard(arena);
-            assert_true(arena_is_canary(arena->start, arena_front(arena)));
-            assert_true(arena_is_canary(arena->buffer + arena->size, ARENA_MARGIN));
+            are_intact = are_intact && arena_is_canary(arena->start, arena_front(arena)) &&
+                         arena_is_canary(arena->buffer + arena->size, ARENA_MARGIN);
             arena_guard(arena);
         }
     }
+    return are_intact;
+}
+
+static inline void arenas_verify(void)
+{
+    assert_true(arenas_are_intact());
 }
 
 /* Give all buffers back; what a heap holds in them is for nobody any more. */

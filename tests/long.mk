@@ -55,10 +55,12 @@ play-random: $(T)/test_model
 
 # ---- each bit flipped --------------------------------------------------------------
 
-# As the library ships, and where it follows nothing that it has not proven.
+# As the library ships, so without assertions; where it follows nothing that it has not proven; and
+# there with accounts, which are in the context, too.
 corruption:
-	@$(MAKE) --no-print-directory play-corruption
-	@$(MAKE) --no-print-directory GUARD=1 play-corruption
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 play-corruption
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 play-corruption
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 ACCOUNTING=1 play-corruption
 
 play-corruption: $(T)/test_corruption
 	$< all

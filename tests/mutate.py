@@ -916,14 +916,15 @@ def main():
     without = work.build()
     print(f"built and measured after {time.monotonic() - begin:.0f} s", flush=True)
 
-    killers, ways, unlisted = collections.Counter(), collections.Counter(), []
+    killers, ways, unlisted, stale = collections.Counter(), collections.Counter(), [], 0
     for (parser, mutant), (how, test) in zip(chosen, work.pool.map(work.attempt, chosen)):
         listed = mutant.name in reasons
         name = " ## ".join(mutant.name)
         if test is not None:
             killers[test.name] += 1
             if listed:
-                print(f"listed, but killed by {test.program}: {name}", flush=True)
+                stale += 1
+                print(f"LISTED, BUT KILLED by {test.program}: {name}", flush=True)
         elif how != "same":
             if not listed:
                 unlisted.append((parser, mutant))
@@ -951,7 +952,7 @@ def main():
               f" {100 * (killed + ways['explained']) / real:.1f} % with those explained;"
               f" {time.monotonic() - begin:.0f} s")
     print("killed by: " + ", ".join(f"{name} {number}" for name, number in killers.most_common()))
-    return 1 if left or gone else 0
+    return 1 if left or gone or stale else 0
 
 
 if __name__ == "__main__":
