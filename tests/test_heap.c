@@ -1506,6 +1506,26 @@ static void a_sweep_without_blocks_left_is_over_at_once(void** state)
     assert_false(sweep.damaged);
 }
 
+/* Whoever sweeps has yet to forget the module, which is no work for the rest of a long hold. */
+static void a_slice_that_ends_with_little_budget_is_not_the_last(void** state)
+{
+    (void)state;
+    for (int passed = 0; passed < HEAP_SWEEP_BUDGET - HEAP_SWEEP_OTHER; passed++) {
+        open_heap(64 * KIB);
+        for (int i = 0; i <= passed + 1; i++) {
+            const dmheap_word owner = i == passed ? OWNER_MODULES : OWNER_NOBODY;
+            assert_non_null(heap_alloc(test_heap.ctx, 0, owner));
+        }
+        const uintptr_t first = live_index(test_heap.ctx, block_payload(heap_first_block()));
+        const int spent = passed + (HEAP_SWEEP_RUNS ? HEAP_SWEEP_RUN : HEAP_SWEEP_OTHER);
+        struct heap_sweep sweep = {first, 1, false, false};
+        assert_int_equal(heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep),
+                         HEAP_SWEEP_BUDGET - spent < HEAP_SWEEP_CLOSING);
+        assert_int_equal(sweep.left, 0);
+        arenas_release();
+    }
+}
+
 /* Between two slices, what other calls may do to the block that comes next and those behind. */
 enum meddling { FREE_NEXT, FREE_BEHIND, FREE_BOTH, SPLIT_NEXT, FREE_ALL, MEDDLINGS };
 
@@ -2323,6 +2343,7 @@ int main(void)
         heap_case(a_slice_whose_budget_went_with_passing_frees_one_of_a_run),
         heap_case(a_slice_whose_budget_is_used_up_to_nothing_passes_no_more),
         heap_case(a_sweep_without_blocks_left_is_over_at_once),
+        heap_case(a_slice_that_ends_with_little_budget_is_not_the_last),
         heap_case(runs_of_any_length_are_freed_whatever_is_around),
         heap_case(a_slice_leaves_the_rest_of_a_run_as_it_was),
         heap_case(a_damaged_size_inside_a_run_costs_that_block_only),
