@@ -331,26 +331,43 @@ static void a_failure_hook_has_one_retry(void** state)
     give_back(0);
 }
 
+/* Whichever allocation the first heap refuses, the block lies in the other one, with its record. */
 static void another_heap_serves_what_the_first_refuses(void** state)
 {
     (void)state;
     lay(0);
-    struct dmheap_ctx* other = dmheap_ctx_init(arena_make(8 * KIB, 0), 8 * KIB, 8);
+    const size_t size = 8 * KIB;
+    unsigned char* buffer = arena_make(size, 0);
+    struct dmheap_ctx* other = dmheap_ctx_init(buffer, size, 8);
     assert_true(other != NULL && dmheap_ctx_add_default(other));
     test_port_forget_lines();
-    for (unsigned number = 1; number < 10; number++) {
-        const uint64_t before = look();
+    const uint64_t before = look();
+    unsigned number = 1;
+    for (;; number++) {
+        struct image_census census;
         refusal.asked = 0;
         refusal.number = number;
         refusal.with_all = false;
-        void* ptr = dmheap_malloc(30, "new");
+        unsigned char* ptr = dmheap_malloc(30, "new");
+        const bool is_met = refusal.asked >= number;
         refusal.number = 0;
         expect_silence();
         assert_non_null(ptr);
+        const bool is_in_other = ptr >= buffer && ptr < buffer + size;
+        assert_true(is_in_other == is_met);
+        assert_null(heap_check(other, &census));
+        assert_int_equal(census.live_blocks - census.own_blocks, is_met);
+        assert_true(!is_met || look() == before);
         dmheap_unregister_module("new");
         expect_info();
+        assert_null(heap_check(other, &census));
+        assert_true(census.live_blocks == 0 && census.free_blocks == 0);
         assert_true(look() == before);
+        if (!is_met) {
+            break;
+        }
     }
+    assert_true(number > 2); /* a record and a block were refused, each alone */
 }
 
 int main(void)
