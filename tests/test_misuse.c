@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Misuse: what programs do to a heap by mistake or on purpose, each in a process of its own. Every
- * one is refused with one line, or does no harm; none crashes and none hangs. At the end of each the
- * heap serves as before, and is either proven sound or the check tells what was written over.
+ * Misuse: what programs do to a heap by mistake or on purpose, each in a process of its own. Each
+ * wrong call is refused with one line, or does no harm; none crashes and none hangs. Where nothing
+ * was written over, the heap is proven sound at the end; where the heap's own data was, the check
+ * tells before a call goes on. A new init serves after each.
  *
  *     test_misuse          all of them
  *     test_misuse NAME     one, in this process
@@ -19,7 +20,7 @@
 
 static unsigned char memory[SIZE] __attribute__((aligned(64)));
 static unsigned char other_memory[64 * KIB] __attribute__((aligned(64)));
-static bool may_be_damaged;
+static bool is_damaged;
 static unsigned char* a;
 static unsigned char* b;
 static unsigned char* c;
@@ -242,55 +243,106 @@ static void free_a_forged_block(void)
 
 /* ---- writing beyond --------------------------------------------------------------------------- */
 
-/* Whatever was hit: calls go on, and the check is not fooled into reading elsewhere. */
+/* The errors that were told since the last of these. */
+static size_t told(void)
+{
+    const size_t errors = test_port_lines_of(TEST_ERROR);
+    test_port_forget_lines();
+    return errors;
+}
+
+/* A request says in one line that it fails, and in one at most that it met what was written over. */
+static bool is_told_once(const void* given)
+{
+    const size_t errors = told();
+    return errors == 1 || (errors == 0 && given != NULL);
+}
+
+/* The heap's own data was hit: the check finds it, and is not fooled into reading elsewhere. */
+static void find_damage(void)
+{
+    struct dmheap_finding finding;
+    is_damaged = true;
+    must(!dmheap_ctx_check(NULL, &finding));
+    must(finding.fault != DMHEAP_FAULT_NONE && told() == 1);
+}
+
+/* Calls go on, each with one line at most. */
 static void go_on_damaged(void)
 {
     struct dmheap_finding finding;
-    may_be_damaged = true;
-    (void)dmheap_ctx_check(NULL, &finding);
     dmheap_free(b, true);
-    (void)dmheap_realloc(a, 3000, NULL);
-    (void)dmheap_malloc(100, "app");
-    dmheap_free(a, true);
+    must(told() <= 1);
+    void* moved = dmheap_realloc(a, 3000, NULL);
+    must(is_told_once(moved));
+    must(is_told_once(dmheap_malloc(100, "app")));
+    dmheap_free(moved != NULL ? moved : a, true);
+    must(told() <= 1);
     dmheap_free(c, true);
+    must(told() <= 1);
     dmheap_unregister_module("app");
-    (void)dmheap_malloc(100, "app");
+    must(told() <= 1);
+    must(is_told_once(dmheap_malloc(100, "app")));
     (void)dmheap_ctx_check(NULL, &finding);
+    must(told() == (finding.fault != DMHEAP_FAULT_NONE));
 }
 
+/* Where a block has its number there, nothing can tell, and nothing is harmed: the heap stays sound. */
 static void write_a_byte_behind(void)
 {
-    b[dmheap_ctx_usable_size(NULL, b)] = 'x';
+    unsigned char* behind = b + dmheap_ctx_usable_size(NULL, b);
+    *behind = (unsigned char)(*behind ^ 'x');
+    if (!DMHEAP_SEQUENCE || DMHEAP_CANARY) {
+        find_damage();
+    }
     go_on_damaged();
 }
 
 static void write_32_bytes_behind(void)
 {
     memset(b + 100, 'x', 32);
+    find_damage();
     go_on_damaged();
 }
 
 static void write_a_megabyte_behind(void)
 {
     memset(b + 100, 'x', MIB);
+    find_damage();
     go_on_damaged();
 }
 
 static void write_a_byte_in_front(void)
 {
     b[-1] = (unsigned char)(b[-1] + 1);
+    find_damage();
     go_on_damaged();
 }
 
 static void write_32_bytes_in_front(void)
 {
     memset(b - 32, 'x', 32);
+    find_damage();
+    go_on_damaged();
+}
+
+/* Over the blocks that a megabyte in front of the last one has, headers and all. */
+static void write_a_megabyte_in_front(void)
+{
+    for (unsigned i = 0; i < 80; i++) {
+        must(dmheap_malloc(MIB / 64, NULL) != NULL);
+    }
+    b = dmheap_malloc(100, NULL);
+    must(b != NULL && b - c > (ptrdiff_t)MIB);
+    memset(b - MIB, 'x', MIB);
+    find_damage();
     go_on_damaged();
 }
 
 static void write_zeros_behind(void)
 {
     memset(b + 100, 0, 200);
+    find_damage();
     go_on_damaged();
 }
 
@@ -299,6 +351,7 @@ static void write_after_free(void)
     dmheap_free(b, true);
     memset(b, 'x', 100);
     b = NULL;
+    find_damage();
     go_on_damaged();
 }
 
@@ -310,9 +363,11 @@ static void forge_links_of_a_free_block(void)
     const uintptr_t lead = (uintptr_t)target - (uintptr_t)memory;
     memcpy(b, &lead, sizeof(lead));
     memcpy(b + sizeof(lead), &lead, sizeof(lead));
+    find_damage();
     for (unsigned i = 0; i < 10; i++) {
         const unsigned char* given = dmheap_malloc(100, NULL);
         must(given == NULL || (given >= memory && given < memory + SIZE));
+        must(is_told_once(given));
     }
     for (unsigned i = 0; i < COUNT_OF(target); i++) {
         must(target[i] == 0);
@@ -575,6 +630,7 @@ static const struct misuse {
     CASE(write_a_megabyte_behind),
     CASE(write_a_byte_in_front),
     CASE(write_32_bytes_in_front),
+    CASE(write_a_megabyte_in_front),
     CASE(write_zeros_behind),
     CASE(write_after_free),
     CASE(forge_links_of_a_free_block),
@@ -610,7 +666,7 @@ static void run(const struct misuse* misuse)
     must(a != NULL && b != NULL && c != NULL);
     test_port_forget_lines();
     misuse->run();
-    if (!may_be_damaged) {
+    if (!is_damaged) {
         struct dmheap_finding finding;
         must(dmheap_ctx_check(NULL, &finding));
         must(finding.moving == 0);
