@@ -5,7 +5,8 @@
  * The first bytes choose the heap, all further ones what clients do: with the nine functions, with
  * those of dmheap_ctx.h, with pointers that are none. After each operation the heaps are proven as a
  * whole, and what the model has is compared with them: addresses, sizes, alignments, owners, content
- * and how many there are. What is refused logs one line and leaves the model right.
+ * and how many there are. What is refused logs one line, leaves the model right, and is nothing that
+ * dmheap_ctx_get_stats called sure to be served right before.
  *
  * Whatever does not hold ends the program, which is what a fuzzer looks for.
  */
@@ -240,17 +241,41 @@ static void compare(void)
 
 /* ---- operations: memory ------------------------------------------------------------------------ */
 
-static void got(struct slot* slot, void* ptr, size_t size, size_t alignment, unsigned name)
-{
-    expect_errors(ptr == NULL);
-    if (ptr != NULL) {
-        hold(slot, ptr, size, alignment, name);
-    }
-}
-
 static bool is_alignment(size_t alignment)
 {
     return alignment != 0 && (alignment & (alignment - 1)) == 0;
+}
+
+/* Does a heap promise so much to a module? No input sets a limit or a reserve. */
+static bool is_sure_of(unsigned heap, size_t size, size_t alignment, unsigned name)
+{
+    struct dmheap_stats stats;
+    if (fuzz.heap[heap].ctx == NULL || !fuzz.heap[heap].known[name] || !is_alignment(alignment) ||
+        alignment > least_alignment(heap)) {
+        return false;
+    }
+    must(dmheap_ctx_get_stats(fuzz.heap[heap].ctx, &stats));
+    return stats.largest_alloc != 0 && size <= stats.largest_alloc;
+}
+
+static bool is_sure(size_t size, size_t alignment, unsigned name)
+{
+    bool is_any = false;
+    for (unsigned i = 0; i < HEAPS; i++) {
+        is_any = is_any || (fuzz.heap[i].is_default && is_sure_of(i, size, alignment, name));
+    }
+    return is_any;
+}
+
+/* `sure`: what was promised before; it must not be refused. */
+static void got(struct slot* slot, void* ptr, size_t size, size_t alignment, unsigned name,
+                bool sure)
+{
+    expect_errors(ptr == NULL);
+    must(ptr != NULL || !sure);
+    if (ptr != NULL) {
+        hold(slot, ptr, size, alignment, name);
+    }
 }
 
 static void do_malloc(struct slot* slot)
@@ -258,14 +283,15 @@ static void do_malloc(struct slot* slot)
     const unsigned how = take() % 6;
     const unsigned name = take_name();
     const size_t size = take_size();
-    size_t alignment = 1;
+    const size_t alignment = how == 1 ? take_alignment() : 1;
+    const bool sure = how == 2 && fuzz.heap[1].ctx != NULL ? is_sure_of(1, size, alignment, name)
+                                                           : is_sure(size, alignment, name);
     void* ptr;
     switch (how) {
     case 0:
         ptr = dmheap_realloc(NULL, size, names[name]);
         break;
     case 1:
-        alignment = take_alignment();
         ptr = dmheap_aligned_alloc(alignment, size, names[name]);
         must(ptr == NULL || is_alignment(alignment));
         break;
@@ -279,7 +305,7 @@ static void do_malloc(struct slot* slot)
         ptr = dmheap_malloc(size, names[name]);
         break;
     }
-    got(slot, ptr, size, alignment, name);
+    got(slot, ptr, size, alignment, name, sure);
 }
 
 static void do_calloc(struct slot* slot)
@@ -287,26 +313,29 @@ static void do_calloc(struct slot* slot)
     const unsigned name = take_name();
     const size_t count = take_size();
     const size_t size = take_size();
+    const bool sure = (size == 0 || count <= SIZE_MAX / size) && is_sure(count * size, 1, name);
     const unsigned char* ptr = dmheap_ctx_calloc(NULL, count, size, names[name]);
     for (size_t i = 0; ptr != NULL && i < count * size; i++) {
         must(ptr[i] == 0);
     }
     must(ptr == NULL || size == 0 || count <= SIZE_MAX / size);
-    got(slot, (void*)(uintptr_t)ptr, count * size, 1, name);
+    got(slot, (void*)(uintptr_t)ptr, count * size, 1, name, sure);
 }
 
 static void do_malloc_for(struct slot* slot)
 {
     const unsigned name = 1 + take() % (NAMES - 1);
     const size_t size = take_size();
+    bool sure = false;
     if (take() % 2 != 0) {
         (void)dmheap_ctx_open_module(fuzz.heap[0].ctx, names[name], &fuzz.handle[name]);
         fuzz.heap[0].known[name] = fuzz.heap[0].known[name] || fuzz.handle[name].serial != 0;
         test_port_forget_lines();
+        sure = fuzz.handle[name].serial != 0 && is_sure_of(0, size, 1, name);
     }
     void* ptr = dmheap_ctx_malloc_for(NULL, size, fuzz.handle[name]);
     must(ptr == NULL || fuzz.heap[0].known[name]);
-    got(slot, ptr, size, 1, name);
+    got(slot, ptr, size, 1, name, sure);
 }
 
 static void do_realloc(struct slot* slot)
@@ -314,19 +343,22 @@ static void do_realloc(struct slot* slot)
     const size_t size = take_size();
     const struct slot before = *slot;
     const size_t alignment = take() % 4 == 0 ? take_alignment() : 1;
+    const size_t wanted = alignment > before.alignment ? alignment : before.alignment;
+    const bool sure = is_alignment(alignment) && is_sure_of(before.heap, size, wanted, before.name);
     unsigned char* ptr = alignment == 1
                              ? dmheap_ctx_realloc(fuzz.heap[slot->heap].ctx, slot->ptr, size, NULL)
                              : dmheap_ctx_aligned_realloc(fuzz.heap[slot->heap].ctx, slot->ptr,
                                                           alignment, size, NULL);
     expect_errors(ptr == NULL);
     if (ptr == NULL) {
+        must(!sure);
         must(size > before.size || alignment > before.alignment || !is_alignment(alignment));
         return;
     }
     must(heap_of(ptr) == before.heap);
     must(is_filled(ptr, size < before.size ? size : before.size, before.seed));
     slot->ptr = NULL;
-    hold(slot, ptr, size, alignment > before.alignment ? alignment : before.alignment, before.name);
+    hold(slot, ptr, size, wanted, before.name);
 }
 
 static void do_free(struct slot* slot)
@@ -556,6 +588,7 @@ static void do_look(void)
 {
     struct dmheap_stats stats;
     fuzz.printed = 0;
+    must(dmheap_is_initialized());
     must(dmheap_ctx_report(NULL, take() % 32, count_lines, NULL));
     must(dmheap_ctx_get_stats(NULL, &stats));
     must(stats.used + stats.free == stats.size && stats.largest_free <= stats.free);
