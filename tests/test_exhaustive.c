@@ -8,14 +8,18 @@
  * operation could tell them apart: what stands in free memory, in payloads and in serials is left
  * out of the comparison (see reduce), which is one of 64-bit hashes.
  *
- * In each state, too: every pointer that a block could have and none has is refused, merging
- * changes nothing, and a new init gives the first state again.
+ * Each state is tried out once, when it is found, those after the last operation too: a pointer to
+ * each word of the buffer, and to some behind it, is refused unless a block has it; merging changes
+ * nothing; and an init of the heap as it is there gives the first state again.
  *
  *     test_exhaustive                sequences of DEPTH operations
  *     test_exhaustive LENGTH         of so many
  *     test_exhaustive LENGTH CASES   only in cases of such names, as *apart
  *
- * It prints how many sequences and states that were; a failure prints the operations that led to it.
+ * It prints, for sequences up to each length, how many states are found, the first one counted, and
+ * in how many steps: one for each operation in each state that is gone on from. At the end it prints
+ * how many sequences of exactly LENGTH operations these steps make, refused ones among them, and how
+ * many pointers were refused. A failure prints the operations that led to it.
  */
 #include "heap_test.h"
 #include "dmod_api.h"
@@ -31,6 +35,7 @@
 #define NAMES       3U /* nobody and two modules */
 #define OPS_MAX     512U
 #define NO_STATE    UINT32_MAX
+#define NO_OP       OPS_MAX
 
 /* ---- the model --------------------------------------------------------------------------- */
 
@@ -66,8 +71,9 @@ struct node {
 
 static struct {
     struct shadow shadow;     /* of the heap as it is now */
-    const struct state* here; /* the state that is gone on from */
-    unsigned op;              /* how */
+    const struct state* here; /* the state that is gone on from, or tried out */
+    struct state* last;       /* found last, of those that are not gone on from */
+    unsigned op;              /* how; NO_OP while a state is tried out */
 
     struct node* node;
     uint32_t nodes;
@@ -79,6 +85,8 @@ static struct {
 
     uint64_t refusals;
     uint64_t declined; /* of these: another order, or another block, would have served */
+    uint64_t tried;    /* states in which all of try_state was done */
+    uint64_t pointers; /* that were refused there */
 } search;
 
 static const char* names[NAMES];
@@ -168,11 +176,14 @@ static void show_way(void)
     unsigned way[256];
     unsigned length = 0;
     struct op op[OPS_MAX];
+    const bool in_state = search.op == NO_OP;
     if (is_showing || search.here == NULL) {
         return;
     }
     is_showing = true;
-    way[length++] = search.op;
+    if (!in_state) {
+        way[length++] = search.op;
+    }
     for (uint32_t at = search.here->node; at != 0 && length < COUNT_OF(way);) {
         way[length++] = search.node[at].op;
         at = search.node[at].parent;
@@ -190,6 +201,9 @@ static void show_way(void)
             save(state, 0);
             apply(&op[way[length]]);
         }
+    }
+    if (in_state) {
+        printf("  and in that state a pointer that no block has, merging, or a new init\n");
     }
     free(state);
 }
@@ -810,13 +824,16 @@ static void refuse_pointers(void)
 {
     size_t refused = 0;
     unsigned char* end = test_heap.buffer + test_heap.size + 4 * WORD;
+    test_port_only_count(true);
     for (unsigned char* ptr = test_heap.buffer; ptr < end; ptr += WORD) {
         if (!is_held(ptr)) {
             dmheap_free(ptr, (refused & 1) != 0);
             refused++;
         }
     }
+    test_port_only_count(false);
     expect_lines(refused, 0, 0);
+    search.pointers += refused;
     must(memcmp(test_heap.buffer, search.here->bytes, test_heap.size) == 0);
 }
 
@@ -832,6 +849,17 @@ static void start_again(void)
     open_heap();
     must(hash_of_heap() == search.node[0].hash);
     compare();
+}
+
+/* The heap is in this state, and in the first one then. */
+static void try_state(const struct state* state)
+{
+    search.here = state;
+    search.op = NO_OP;
+    refuse_pointers();
+    merge();
+    start_again();
+    search.tried++;
 }
 
 /* ---- the search ------------------------------------------------------------------------------ */
@@ -897,36 +925,41 @@ static struct state* front_at(const struct front* front, size_t number)
     return (struct state*)(void*)(front->states + number * state_bytes());
 }
 
-static void front_add(struct front* front, uint32_t node)
+static struct state* front_add(struct front* front)
 {
     if (front->count == front->room) {
         front->room = front->room == 0 ? 64 : front->room * 2;
         front->states = grow(front->states, (uint64_t)front->room * state_bytes());
     }
-    save(front_at(front, front->count++), node);
+    return front_at(front, front->count++);
 }
 
-/* Try every operation in a state; new ones go to `next`, unless that is NULL. */
+/* The heap is in a new state: keep it in `next`, or for a moment where that is NULL, and try it out. */
+static void find(uint32_t node, struct front* next)
+{
+    struct state* state = next != NULL ? front_add(next) : search.last;
+    save(state, node);
+    try_state(state);
+}
+
+/* Do every operation in a state; new ones go to `next`, unless that is NULL. */
 static void expand(const struct state* state, struct front* next)
 {
     struct op op[OPS_MAX];
     const unsigned ops = list_ops(&state->shadow, op);
-    search.here = state;
     search.node[state->node].edges = search.edges;
     search.node[state->node].ops = (uint16_t)ops;
-    start_again();
-    restore(state);
-    refuse_pointers();
-    merge();
-    for (search.op = 0; search.op < ops; search.op++) {
+    for (unsigned i = 0; i < ops; i++) {
         bool is_new;
+        search.here = state;
+        search.op = i;
         restore(state);
-        apply(&op[search.op]);
+        apply(&op[i]);
         compare();
         const uint32_t node = node_of(hash_of_heap(), &is_new);
         add_edge(node);
-        if (is_new && next != NULL) {
-            front_add(next, node);
+        if (is_new) {
+            find(node, next);
         }
     }
 }
@@ -970,13 +1003,14 @@ static void search_all(bool share_a_hint)
     make_heap();
     choose_names(share_a_hint);
     hash_table_make(1024);
-    front_add(&front, node_of(hash_of_heap(), &is_new));
+    search.last = state_make();
+    find(node_of(hash_of_heap(), &is_new), &front);
     for (unsigned length = 1; length <= depth; length++) {
         struct front next = {NULL, 0, 0};
         for (size_t i = 0; i < front.count; i++) {
             expand(front_at(&front, i), length < depth ? &next : NULL);
         }
-        printf("%u operations: %" PRIu32 " states, %" PRIu64 " steps\n", length, search.nodes,
+        printf("up to %u operations: %" PRIu32 " states, %" PRIu64 " steps\n", length, search.nodes,
                search.edges);
         (void)fflush(stdout);
         free(front.states);
@@ -985,7 +1019,12 @@ static void search_all(bool share_a_hint)
     printf("%u-byte headers: %" PRIu64 " sequences of %u operations; of the steps %" PRIu64
            " were refused, %" PRIu64 " of them where another block or order would have served\n",
            (unsigned)WORD, count_sequences(depth), depth, search.refusals, search.declined);
+    assert_int_equal(search.tried, search.nodes);
+    printf("in each of the %" PRIu64 " states merging and a new init, and %" PRIu64
+           " pointers in all that no block has\n",
+           search.tried, search.pointers);
     search.here = NULL;
+    free(search.last);
     free(search.node);
     free(search.slot);
     free(search.edge);

@@ -54,6 +54,12 @@ enum test_level test_port_level(size_t number);
 void test_port_forget_lines(void);
 
 /*
+ * Only count lines, each with the text "", until this is called with false: for what logs millions
+ * of them, and would take most of its time for that.
+ */
+void test_port_only_count(bool only);
+
+/*
  * Call `hook` after each release of the lock, until another one or NULL is set. What the hook
  * does with the heap calls no hook again.
  */
