@@ -1337,6 +1337,28 @@ static void resize_goes_by_a_size_without_the_bits_below_the_granule(void** stat
     }
 }
 
+/* Nothing is read by way of such a head: not even a header, to see whether it is one. */
+static void a_list_whose_head_leads_nowhere_is_given_up(void** state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 4; how++) {
+        open_heap(4 * KIB);
+        struct dmheap_ctx* ctx = test_heap.ctx;
+        const struct dmheap_block* hole = make(20 * GRANULE);
+        (void)make(4 * GRANULE);
+        release(hole);
+        const dmheap_word heads[] = {0, DMHEAP_WORD_BYTES, ctx->top, 0 - DMHEAP_WORD_BYTES};
+        const uintptr_t size_class = index_class(ctx, 20 * GRANULE);
+        const dmheap_word top = ctx->top;
+        ctx->bin[size_class] = heads[how];
+        assert_ptr_equal(heap_alloc(ctx, 5 * GRANULE, OWNER_NOBODY), ctx_block(ctx, top));
+        assert_int_equal(ctx->bin[size_class], 0);
+        assert_int_equal(ctx->row[size_class / 32] >> size_class % 32 & 1, 0);
+        assert_int_equal(ctx->damage, 1);
+        arenas_release();
+    }
+}
+
 /* ---- the sweep ------------------------------------------------------------------------------------ */
 
 /* The check knows two owners without a module: one is swept, the other stands by. */
@@ -2344,6 +2366,7 @@ int main(void)
         heap_case(a_slice_whose_budget_is_used_up_to_nothing_passes_no_more),
         heap_case(a_sweep_without_blocks_left_is_over_at_once),
         heap_case(a_slice_that_ends_with_little_budget_is_not_the_last),
+        heap_case_if(DMHEAP_GUARD, a_list_whose_head_leads_nowhere_is_given_up),
         heap_case(runs_of_any_length_are_freed_whatever_is_around),
         heap_case(a_slice_leaves_the_rest_of_a_run_as_it_was),
         heap_case(a_damaged_size_inside_a_run_costs_that_block_only),
