@@ -9,8 +9,8 @@ FUZZ   := build/fuzz
 
 ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
-test-all: test cells coverage mutants-share big-endian misra exhaustive corruption fuzz model \
-          real-programs
+test-all: test cells coverage mutants-share big-endian misra exhaustive random corruption fuzz \
+          fuzz-afl model tsan real-programs
 
 # ---- cells -----------------------------------------------------------------------
 
