@@ -1351,7 +1351,8 @@ static void a_list_whose_head_leads_nowhere_is_given_up(void** state)
         const uintptr_t size_class = index_class(ctx, 20 * GRANULE);
         const dmheap_word top = ctx->top;
         ctx->bin[size_class] = heads[how];
-        assert_ptr_equal(heap_alloc(ctx, 5 * GRANULE, OWNER_NOBODY), ctx_block(ctx, top));
+        assert_ptr_equal(heap_alloc(ctx, 5 * GRANULE, OWNER_NOBODY),
+                         ctx_block(ctx, (uintptr_t)top));
         assert_int_equal(ctx->bin[size_class], 0);
         assert_int_equal(ctx->row[size_class / 32] >> size_class % 32 & 1, 0);
         assert_int_equal(ctx->damage, 1);
