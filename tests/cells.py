@@ -109,13 +109,8 @@ def prove(cells, strength):
     print(f"{len(cells)} cells of {possible:,}: all {len(order)} groups of {strength} values meet")
 
 
-def variables(cell):
-    return [f"{name}={cell[name]}" for name in NAMES]
-
-
 def runs_in_an_emulator(cell):
-    """Are these programs run by qemu-user, as the kernel was told? Sanitizers take minutes there for
-    what takes a second."""
+    """Are its programs run by qemu-user, as the kernel was told?"""
     if cell["ARCH"] != "-m32":
         return False
     for name in glob.glob("/proc/sys/fs/binfmt_misc/*i386*"):
@@ -123,6 +118,12 @@ def runs_in_an_emulator(cell):
             if "qemu-i386" in stream.read():
                 return True
     return False
+
+
+def variables(cell):
+    """In an emulator sanitizers take minutes for what takes a second."""
+    weaker = ["SANITIZE="] if runs_in_an_emulator(cell) else []
+    return [f"{name}={cell[name]}" for name in NAMES] + weaker
 
 
 def processor_seconds():
@@ -135,13 +136,9 @@ def run(number, cell):
     """Run a cell; show what failed. A jobserver of make's is handed on."""
     print(f"== cell {number}: {' '.join(variables(cell))}", flush=True)
     start, spent = time.time(), processor_seconds()
-    weaker = []
-    if runs_in_an_emulator(cell):
-        print("32-bit programs are emulated here, so without sanitizers")
-        weaker = ["SANITIZE="]
     jobs = [] if "MAKEFLAGS" in os.environ else ["-j2"]
     made = subprocess.run(
-        ["make", "--no-print-directory", *jobs, "test", *variables(cell), *weaker],
+        ["make", "--no-print-directory", *jobs, "test", *variables(cell)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", close_fds=False,
         check=False,
     )

@@ -20,7 +20,8 @@ import sys
 
 
 def read_traces(names):
-    """{file: {line: [executions, {number of branches: [executions of each]}]}}, {file: {line: function}}"""
+    """{file: {line: [executions, {number of branches: [executions of each]}]}}, and
+    {file: {first line: function}}"""
     files, functions = collections.defaultdict(dict), collections.defaultdict(dict)
     for name in names:
         with open(name, encoding="utf-8") as stream:

@@ -535,7 +535,8 @@ __attribute__((constructor)) static void mutant_begin(void)
 }
 """
 
-# Random cases begin with the same number each time. What fuzz_files.c defines comes before the first header.
+# Random cases begin with the same number each time. What fuzz_files.c defines has to come before the
+# first header, so it stands here, too.
 HEADER = r"""
 #define _FILE_OFFSET_BITS 64
 #include <time.h>

@@ -68,7 +68,7 @@ static void heap_open_at_sea(size_t size, size_t alignment)
     memset(shore, CANARY, shore_bytes);
     POISON(shore, shore_bytes);
     assert_true(heap_start(buffer, size, alignment));
-    test_port_forget_lines();
+    expect_info();
 }
 
 /* Did nobody write outside of the buffer? */
@@ -299,10 +299,14 @@ static void lay(const struct shape* shape)
     put_back();
 }
 
+static enum outcome outcome_of(unsigned lines)
+{
+    return lines > usual ? OUTCOME_TOLD : OUTCOME_NOT_TOLD;
+}
+
 #if HAS_PROCESSES
-/* No sanitizer and no library ends a process with one of these. */
-#define STATUS_OF_NOT_TOLD 40
-#define STATUS_OF_TOLD     41
+/* With an outcome added: no sanitizer and no library ends a process with such a status. */
+#define STATUS 40
 
 /* Do something in a process of its own: does it tell more than of a sound heap? Or was it fatal? */
 static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const struct shape* shape)
@@ -318,14 +322,13 @@ static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const 
         }
         (void)close(STDERR_FILENO);
         (void)alarm(10);
-        const bool has_told = what(shape) > usual;
-        _exit(!is_all_inside() ? EXIT_FAILURE : has_told ? STATUS_OF_TOLD : STATUS_OF_NOT_TOLD);
+        const enum outcome outcome = outcome_of(what(shape));
+        _exit(STATUS + (int)(is_all_inside() ? outcome : OUTCOME_FATAL));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
-    return code == STATUS_OF_TOLD       ? OUTCOME_TOLD
-           : code == STATUS_OF_NOT_TOLD ? OUTCOME_NOT_TOLD
-                                        : OUTCOME_FATAL;
+    const bool is_whole = WIFEXITED(status) && WEXITSTATUS(status) >= STATUS &&
+                          WEXITSTATUS(status) <= STATUS + OUTCOME_TOLD;
+    return is_whole ? (enum outcome)(WEXITSTATUS(status) - STATUS) : OUTCOME_FATAL;
 }
 
 /* What the heap must never do; for a test of the test. */
@@ -375,13 +378,10 @@ static void what_leaves_the_buffer_is_fatal(void** state)
 #endif
 }
 
-static enum outcome go_on_apart(const struct shape* shape)
-{
-    return do_apart(go_on, shape);
-}
 #else
-static enum outcome go_on_apart(const struct shape* shape)
+static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const struct shape* shape)
 {
+    (void)what;
     (void)shape;
     return OUTCOME_NOT_TOLD;
 }
@@ -391,9 +391,7 @@ static enum outcome go_on_apart(const struct shape* shape)
 static void try_out(const struct shape* shape, struct tally* tally, bool apart)
 {
     const bool found = is_found();
-    const enum outcome outcome = apart                  ? go_on_apart(shape)
-                                 : go_on(shape) > usual ? OUTCOME_TOLD
-                                                        : OUTCOME_NOT_TOLD;
+    const enum outcome outcome = apart ? do_apart(go_on, shape) : outcome_of(go_on(shape));
     tally->tries++;
     tally->found += found;
     tally->told += outcome == OUTCOME_TOLD;
