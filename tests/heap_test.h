@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "dmheap.h"
@@ -355,6 +356,40 @@ static inline size_t heap_fill(const char* module_name)
     }
     test_port_forget_lines();
     return blocks;
+}
+
+/* ---- at random, and the same again with the same seed ------------------------------ */
+
+static uint32_t random_seed;
+static uint32_t random_state;
+
+/* That of the command line, else TEST_SEED of the environment, else a fresh one. */
+static inline void random_choose(int argc, char** argv)
+{
+    const char* seed = argc > 1 ? argv[1] : getenv("TEST_SEED");
+    random_seed = seed != NULL ? (uint32_t)strtoul(seed, NULL, 0) : (uint32_t)time(NULL);
+}
+
+static inline void random_start(uint32_t seed)
+{
+    printf("seed %u\n", (unsigned)seed);
+    (void)fflush(stdout); /* a sanitizer may end the program without */
+    random_state = seed * 2654435761U;
+    random_state += random_state == 0;
+}
+
+static inline void random_begin(void)
+{
+    random_start(random_seed);
+}
+
+/* Marsaglia's xorshift. */
+static inline uint32_t dice(uint32_t sides)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 17;
+    random_state ^= random_state << 5;
+    return (random_state >> 4) % sides;
 }
 
 /* ---- memory and text -------------------------------------------------------------- */

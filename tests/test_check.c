@@ -8,25 +8,7 @@
  */
 #include "heap_test.h"
 
-#include <time.h>
-
 #define GRANULE ((dmheap_word)DMHEAP_GRANULE_MIN)
-
-static uint32_t seed;
-static uint32_t random_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    random_state = random_state * 1664525U + 1013904223U;
-    return (random_state >> 8) % sides;
-}
-
-static void random_begin(void)
-{
-    printf("seed %u\n", (unsigned)seed);
-    (void)fflush(stdout);
-    random_state = seed;
-}
 
 /* ---- the scene ------------------------------------------------------------------------ */
 
@@ -1425,6 +1407,6 @@ int main(int argc, char** argv)
         heap_case(a_hint_at_a_module_that_is_gone_is_told),
         heap_case(what_is_no_image_of_a_heap_is_refused),
     };
-    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    random_choose(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,15 +119,6 @@ struct held {
 };
 
 static struct held held[HELD];
-static uint32_t dice_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    dice_state ^= dice_state << 13;
-    dice_state ^= dice_state >> 17;
-    dice_state ^= dice_state << 5;
-    return (dice_state >> 4) % sides;
-}
 
 /* NULL for 0. */
 static const char* module_name(unsigned number)
@@ -284,7 +275,7 @@ static void put_back(void)
 static void lay(const struct shape* shape)
 {
     memset(held, 0, sizeof(held));
-    dice_state = 2463534242U;
+    random_state = 2463534242U;
     heap_open_at_sea(shape->size * word_factor, shape->alignment);
     for (unsigned step = 0; step < shape->steps; step++) {
         any_step(shape->modules);

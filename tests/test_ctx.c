@@ -10,8 +10,6 @@
 
 #include "dmod_api.h"
 
-#include <time.h>
-
 /* ---- heaps of a case --------------------------------------------------------------- */
 
 #define MOST 24
@@ -1644,16 +1642,9 @@ static struct {
     size_t size[BLOCKS];
     unsigned home[BLOCKS];
     const char* owner[BLOCKS]; /* NULL: nobody */
-    uint32_t random;
 } shadow;
 
 static const char* const names[] = {NULL, "app", "web", "a rather long name of a module"};
-
-static uint32_t dice(uint32_t sides)
-{
-    shadow.random = shadow.random * 1664525U + 1013904223U;
-    return (shadow.random >> 8) % sides;
-}
 
 static void shadow_forget(unsigned heap, const char* owner, bool all)
 {
@@ -1801,15 +1792,11 @@ static void random_step(void)
     test_port_forget_lines();
 }
 
-static uint32_t seed;
-
 static void random_calls_for_several_heaps(void** state)
 {
     (void)state;
-    printf("seed %u\n", (unsigned)seed);
-    (void)fflush(stdout);
+    random_begin();
     memset(&shadow, 0, sizeof(shadow));
-    shadow.random = seed;
     for (unsigned h = 0; h < HEAPS; h++) {
         shadow.buffer[h] = arena_make(2 * KIB, 0);
         replace_heap(h);
@@ -1904,7 +1891,7 @@ static void a_heap_written_over_during_the_copy_ends_the_realloc(void** state)
 
 int main(int argc, char** argv)
 {
-    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    random_choose(argc, argv);
     const struct CMUnitTest cases[] = {
         ctx_case(random_calls_for_several_heaps),
         ctx_case(a_heap_serves_whoever_names_it_and_no_one_else),

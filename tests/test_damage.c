@@ -14,23 +14,11 @@
  */
 #include "heap_test.h"
 
-#include <time.h>
-
 #include "dmod_api.h"
 
 #define SLOTS 48U
 #define STEPS 300U
 #define HEAPS 250U
-
-static uint32_t dice_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    dice_state ^= dice_state << 13;
-    dice_state ^= dice_state >> 17;
-    dice_state ^= dice_state << 5;
-    return (dice_state >> 4) % sides;
-}
 
 struct slot {
     unsigned char* ptr;
@@ -136,7 +124,7 @@ static void do_step(void)
 
 static void play(uint32_t seed)
 {
-    dice_state = seed | 1U;
+    random_start(seed);
     memset(slots, 0, sizeof(slots));
     const size_t size = 1200 + dice(30000);
     const size_t alignment = (size_t)4 << dice(6);
@@ -404,25 +392,21 @@ static void any_single_word_may_be_written_over(void** state)
 /* ---- at random ----------------------------------------------------------------------------- */
 
 static uint32_t first_seed;
-static uint32_t heaps = HEAPS;
+static uint32_t heaps;
 
 static void calls_come_back_and_stay_inside_whatever_was_written(void** state)
 {
     (void)state;
     for (uint32_t i = 0; i < heaps; i++) {
-        printf("seed %u\n", (unsigned)(first_seed + i));
-        (void)fflush(stdout); /* a sanitizer may end the program without */
         play(first_seed + i);
     }
 }
 
 int main(int argc, char** argv)
 {
-    first_seed = (uint32_t)time(NULL) * 1000U;
-    if (argc > 1) {
-        first_seed = (uint32_t)strtoul(argv[1], NULL, 0);
-        heaps = 1;
-    }
+    random_choose(argc, argv);
+    heaps = argc > 1 ? 1 : HEAPS;
+    first_seed = random_seed * (argc > 1 ? 1U : 1000U);
     const struct CMUnitTest cases[] = {
         heap_case(calls_come_back_and_stay_inside_whatever_was_written),
         heap_case(any_single_word_may_be_written_over),

@@ -5,13 +5,10 @@
  * The model is a table of what each block should be: address, size, alignment, owner, content.
  * After every operation the heap is proven as a whole and compared with the table. Where
  * DMHEAP_ACCOUNTING is 1, modules have accounts in the table as well, with limits and reserves.
- * Each run prints its seed; `test_model SEED [STEPS]` replays it. In the environment, TEST_SEED is
- * taken in place of a fresh one.
+ * Each run prints its seed; `test_model SEED [STEPS]` replays it.
  */
 #include "heap_test.h"
 #include "dmod_api.h"
-
-#include <time.h>
 
 #define SLOTS      160U
 #define NAMES      12U
@@ -43,7 +40,6 @@ struct shadow_dead {
 };
 
 static struct {
-    uint64_t random;
     struct slot slot[SLOTS];
     char name[NAMES][64]; /* name 0 is nobody's */
     bool known[NAMES];
@@ -58,12 +54,6 @@ static struct {
     size_t live;
     unsigned long step;
 } model;
-
-static uint32_t dice(uint32_t sides)
-{
-    model.random = model.random * 6364136223846793005U + 1442695040888963407U;
-    return (uint32_t)(model.random >> 33) % sides;
-}
 
 static const char* name_of(unsigned name)
 {
@@ -637,10 +627,10 @@ static void give_everything_back(void)
     assert_true(heap_is_empty());
 }
 
-static void model_begin(uint64_t seed)
+static void model_begin(uint32_t seed)
 {
     memset(&model, 0, sizeof(model));
-    model.random = seed * 2654435761U + 1;
+    random_start(seed);
     for (unsigned i = 1; i < NAMES; i++) {
         /* From 1 to 63 characters, alike but for the last ones. */
         (void)snprintf(model.name[i], sizeof(model.name[i]), "%.*s%x", (int)(i * i / 2),
@@ -652,10 +642,8 @@ static void model_begin(uint64_t seed)
     }
 }
 
-static void run(uint64_t seed, unsigned long steps)
+static void run(uint32_t seed, unsigned long steps)
 {
-    print_message("seed %llu, %lu steps\n", (unsigned long long)seed, steps);
-    (void)fflush(stdout); /* a sanitizer may end the program without */
     model_begin(seed);
     for (model.step = 0; model.step < steps; model.step++) {
         do_something();
@@ -666,7 +654,6 @@ static void run(uint64_t seed, unsigned long steps)
 
 /* ---- cases ------------------------------------------------------------------------------ */
 
-static uint64_t given_seed;
 static unsigned long given_steps = 4000;
 
 static int model_case_end(void** state)
@@ -680,7 +667,7 @@ static int model_case_end(void** state)
 static void fixed_seeds(void** state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint32_t seed = 1; seed <= 6; seed++) {
         run(seed, 1500);
         arenas_release();
     }
@@ -689,7 +676,7 @@ static void fixed_seeds(void** state)
 static void the_seed_given_or_a_fresh_one(void** state)
 {
     (void)state;
-    run(given_seed, given_steps);
+    run(random_seed, given_steps);
 }
 
 /* Two heaps with the same history differ in these. */
@@ -727,7 +714,7 @@ static void run_with_flag(unsigned char* buffer, unsigned char* image, bool conc
     static const char* const names[] = {NULL, "sensor", "network"};
     memset(buffer, 0, 16 * KIB);
     assert_true(heap_start(buffer, 16 * KIB, 8));
-    model.random = 99;
+    random_start(99);
     for (unsigned i = 0; i < 5000; i++) {
         void** at = &block[dice(BLOCKS)];
         if (*at == NULL) {
@@ -769,10 +756,8 @@ int main(int count, char** arguments)
         cmocka_unit_test_setup_teardown(fixed_seeds, heap_case_begin, model_case_end),
         heap_case(free_true_and_free_false_give_the_same_heap),
     };
-    const char* seed = getenv("TEST_SEED");
-    given_seed = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
+    random_choose(count, arguments);
     if (count > 1) {
-        given_seed = strtoull(arguments[1], NULL, 0);
         given_steps = count > 2 ? strtoul(arguments[2], NULL, 0) : given_steps;
         return cmocka_run_group_tests(given, NULL, NULL);
     }

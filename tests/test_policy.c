@@ -12,17 +12,6 @@
 
 #include "dmod_api.h"
 
-#include <time.h>
-
-static uint32_t seed;
-static uint32_t random_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    random_state = random_state * 1664525U + 1013904223U;
-    return (random_state >> 8) % sides;
-}
-
 /* ---- heaps of a case --------------------------------------------------------------- */
 
 static struct dmheap_ctx* make(size_t size)
@@ -1623,9 +1612,7 @@ static void wild_step(void)
 static void hooks_may_do_anything(void** state)
 {
     (void)state;
-    printf("seed %u\n", (unsigned)seed);
-    (void)fflush(stdout);
-    random_state = seed;
+    random_begin();
     memset(&wild, 0, sizeof(wild));
     for (unsigned h = 0; h < HEAPS; h++) {
         wild.buffer[h] = arena_make(2 * KIB, 0);
@@ -1645,8 +1632,7 @@ static void hooks_may_do_anything(void** state)
 
 int main(int argc, char** argv)
 {
-    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
-    random_state = seed;
+    random_choose(argc, argv);
     const struct CMUnitTest first[] = {
         policy_case(something_may_be_set_before_any_heap_serves_by_default),
     };

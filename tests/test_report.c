@@ -10,29 +10,12 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <time.h>
 
 #define TEXT_BYTES (96 * KIB)
 #define BLOCKS     1024
 #define OWNERS     128
 #define LETTERS    26
 #define WIDEST     (DMHEAP_ACCOUNTING ? 100 : 80)
-
-static uint32_t seed;
-static uint32_t random_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    random_state = random_state * 1664525U + 1013904223U;
-    return (random_state >> 8) % sides;
-}
-
-static void random_begin(void)
-{
-    printf("seed %u\n", (unsigned)seed);
-    (void)fflush(stdout);
-    random_state = seed;
-}
 
 /* ---- what is printed ------------------------------------------------------------------ */
 
@@ -1457,6 +1440,19 @@ static void what_is_refused_prints_nothing(void** state)
     assert_int_equal(lines, 0);
 }
 
+/* As one of the smallest: in text and in JSON it has a place. */
+static void a_block_that_seems_to_have_no_bytes_is_counted(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB, 8);
+    block_of(dmheap_malloc(100, NULL))->header &= ~BLOCK_SIZE_MASK;
+    assert_true(report(NULL, DMHEAP_REPORT_SIZES));
+    assert_non_null(strstr(printed, "  from          1       1       0  "));
+    assert_true(report(NULL, DMHEAP_REPORT_SIZES | DMHEAP_REPORT_JSON));
+    (void)json_value(printed);
+    test_port_forget_lines();
+}
+
 /* Written over at random, a heap is shown all the same, and nothing else is touched. */
 static void a_damaged_heap_is_shown(void** state)
 {
@@ -1481,7 +1477,7 @@ static void a_damaged_heap_is_shown(void** state)
 
 int main(int argc, char** argv)
 {
-    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    random_choose(argc, argv);
     const struct CMUnitTest cases[] = {
         heap_case(text_is_what_the_layers_say),
         heap_case(each_part_can_be_had_alone),
@@ -1514,6 +1510,7 @@ int main(int argc, char** argv)
         heap_case(a_hold_of_the_lock_is_as_short_as_a_walks),
         heap_case(the_cost_is_as_the_manual_says),
         heap_case(what_is_refused_prints_nothing),
+        heap_case(a_block_that_seems_to_have_no_bytes_is_counted),
         heap_case(a_damaged_heap_is_shown),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);

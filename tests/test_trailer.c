@@ -9,24 +9,6 @@
  */
 #include "heap_test.h"
 
-#include <time.h>
-
-static uint32_t seed;
-static uint32_t random_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    random_state = random_state * 1664525U + 1013904223U;
-    return (random_state >> 8) % sides;
-}
-
-static void random_begin(void)
-{
-    printf("seed %u\n", (unsigned)seed);
-    (void)fflush(stdout);
-    random_state = seed;
-}
-
 /* ---- numbers ---------------------------------------------------------------------------- */
 
 /* A block, as the walk tells of it. */
@@ -867,7 +849,7 @@ static void what_is_refused_is_not_filled(void** state)
 
 int main(int argc, char** argv)
 {
-    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    random_choose(argc, argv);
     const struct CMUnitTest cases[] = {
         heap_case_if(!DMHEAP_SEQUENCE, without_the_setting_numbers_are_0),
         heap_case_if(DMHEAP_SEQUENCE, each_block_has_a_higher_number_than_those_before),

@@ -8,24 +8,6 @@
  */
 #include "heap_test.h"
 
-#include <time.h>
-
-static uint32_t seed;
-static uint32_t random_state;
-
-static uint32_t dice(uint32_t sides)
-{
-    random_state = random_state * 1664525U + 1013904223U;
-    return (random_state >> 8) % sides;
-}
-
-static void random_begin(void)
-{
-    printf("seed %u\n", (unsigned)seed);
-    (void)fflush(stdout);
-    random_state = seed;
-}
-
 #define SLOTS 120
 
 static void* slot[SLOTS];
@@ -807,7 +789,7 @@ static void several_heaps_are_walked_one_after_the_other(void** state)
 
 int main(int argc, char** argv)
 {
-    seed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : (uint32_t)time(NULL);
+    random_choose(argc, argv);
     const struct CMUnitTest cases[] = {
         heap_case(all_blocks_are_visited_in_their_order),
         heap_case(a_visitor_may_end_the_walk),
