@@ -121,7 +121,7 @@ def runs_in_an_emulator(cell):
 
 
 def variables(cell):
-    """In an emulator sanitizers take minutes for what takes a second."""
+    """In an emulator the address sanitizer takes long, and its own memory does not suffice."""
     weaker = ["SANITIZE="] if runs_in_an_emulator(cell) else []
     return [f"{name}={cell[name]}" for name in NAMES] + weaker
 

@@ -24,9 +24,10 @@ cells:
 # With either header width. An emulator and a sanitizer do not go together.
 BIG_ENDIAN := CC=s390x-linux-gnu-gcc-12 SANITIZE= EMULATOR=qemu-s390x
 
-big-endian:
-	@$(MAKE) --no-print-directory $(BIG_ENDIAN) HEADER_BYTES=4 test
-	@$(MAKE) --no-print-directory $(BIG_ENDIAN) HEADER_BYTES=8 test
+big-endian: big-endian-4 big-endian-8
+
+big-endian-4 big-endian-8: big-endian-%:
+	@$(MAKE) --no-print-directory $(BIG_ENDIAN) HEADER_BYTES=$* test
 
 # ---- rules -------------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all cells big-endian misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
+.PHONY: test-all cells big-endian big-endian-4 big-endian-8 misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
         random play-random corruption play-corruption fuzz fuzz-afl fuzz-corpus coverage \
         $(addprefix covered-,$(COVERED)) forget-trace trace mutants mutants-share model preload \
         real-programs
