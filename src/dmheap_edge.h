@@ -239,6 +239,18 @@ static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
     return !sweep.damaged;
 }
 
+/* Free the new place of a block whose module went meanwhile; what was copied there is filled first. */
+static void edge_abandon(dmheap_word serial, const struct module_move* move, size_t copied)
+{
+    memset(block_payload(move->to), MODULE_POISON, copied);
+    dmheap_port_lock();
+    struct dmheap_ctx* ctx = registry_of_serial(serial);
+    if (ctx != NULL) {
+        module_abandon(ctx, module_of(ctx, move->owner), move->to);
+    }
+    dmheap_port_unlock();
+}
+
 /*
  * Copy a block to its new place, `size` bytes of it at most, and let the old one go; report `verdict`,
  * if not worse.
@@ -248,7 +260,8 @@ static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
                                      enum dmheap_verdict verdict)
 {
     void* moved = block_payload(move->to);
-    memcpy(moved, ptr, size < (size_t)move->bytes ? size : (size_t)move->bytes);
+    const size_t copied = size < (size_t)move->bytes ? size : (size_t)move->bytes;
+    memcpy(moved, ptr, copied);
     if (DMHEAP_POISON) {
         edge_fill(move);
     }
@@ -256,6 +269,9 @@ static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
     struct dmheap_ctx* ctx = registry_of_serial(serial);
     const enum dmheap_verdict end = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;
     dmheap_port_unlock();
+    if (DMHEAP_POISON && ctx != NULL && end == VERDICT_GONE) {
+        edge_abandon(serial, move, copied);
+    }
     verdict = end != VERDICT_OK ? end : verdict;
     if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
         report_pointer(verdict, "realloc", ptr);

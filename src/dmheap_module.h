@@ -448,7 +448,9 @@ static inline void module_abandon(struct dmheap_ctx* ctx, struct record* record,
 
 /*
  * The content is copied: free the old place and hand the new one to the owner, if it lives.
- * VERDICT_DAMAGED: the old place could not be freed and stays the owner's, too.
+ * VERDICT_GONE: it does not, and the new place is freed as well; with DMHEAP_POISON it is the
+ * caller's to fill and to abandon. VERDICT_DAMAGED: the old place could not be freed and stays the
+ * owner's, too.
  */
 static DMHEAP_INLINE enum dmheap_verdict module_finish_move(struct dmheap_ctx* ctx,
                                                             const struct module_move* move)
@@ -461,7 +463,9 @@ static DMHEAP_INLINE enum dmheap_verdict module_finish_move(struct dmheap_ctx* c
         module_discharge(ctx, record, size);
     }
     if (is_gone) {
-        module_abandon(ctx, record, move->to);
+        if (!DMHEAP_POISON) {
+            module_abandon(ctx, record, move->to);
+        }
         return VERDICT_GONE;
     }
     heap_set_owner(ctx, move->to, move->owner);

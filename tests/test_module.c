@@ -53,6 +53,16 @@ static enum dmheap_verdict resize(const void* ptr, size_t size, struct module_mo
     return verdict;
 }
 
+/* ... and what it does after. */
+static enum dmheap_verdict finish_move(const struct module_move* move)
+{
+    const enum dmheap_verdict verdict = module_finish_move(test_heap.ctx, move);
+    if (DMHEAP_POISON && verdict == VERDICT_GONE) {
+        module_abandon(test_heap.ctx, module_of(test_heap.ctx, move->owner), move->to);
+    }
+    return verdict;
+}
+
 /* ---- creation that fails ------------------------------------------------------------------------ */
 
 static const void* attempt_alloc(enum dmheap_verdict* verdict)
@@ -590,7 +600,7 @@ static void a_move_ends_with_the_new_place_in_the_owners_hands(void** state)
         assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
         assert_ptr_equal(block_payload(move.from), ptr);
         assert_true(move.bytes >= 40 && move.bytes <= block_capacity(move.to));
-        assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_OK);
+        assert_int_equal(finish_move(&move), VERDICT_OK);
         assert_false(live_is(test_heap.ctx, ptr));
         assert_int_equal(block_owner(move.to), owner);
         assert_true(block_capacity(move.to) >= 400);
@@ -613,7 +623,7 @@ static void both_places_belong_to_the_heap_during_a_move(void** state)
         assert_int_equal(resize(places[i], 4, &second), VERDICT_BAD_POINTER);
         assert_int_equal(module_retag(test_heap.ctx, places[i], "web"), VERDICT_BAD_POINTER);
     }
-    assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_OK);
+    assert_int_equal(finish_move(&move), VERDICT_OK);
     (void)heap_verify();
 }
 
@@ -627,7 +637,7 @@ static void of_two_moves_of_a_module_that_went_each_ends_alone(void** state)
         assert_int_equal(resize(ptr[i], 400, &move[i]), VERDICT_MUST_MOVE);
     }
     forget("app");
-    assert_int_equal(module_finish_move(test_heap.ctx, &move[0]), VERDICT_GONE);
+    assert_int_equal(finish_move(&move[0]), VERDICT_GONE);
     assert_int_equal(modules(), 1);
     if (DMHEAP_ACCOUNTING) {
         struct record* record = module_of(test_heap.ctx, move[1].owner);
@@ -635,7 +645,7 @@ static void of_two_moves_of_a_module_that_went_each_ends_alone(void** state)
         assert_int_equal(left->blocks, 2);
         assert_int_equal(left->bytes, block_size(move[1].from) + block_size(move[1].to));
     }
-    assert_int_equal(module_finish_move(test_heap.ctx, &move[1]), VERDICT_GONE);
+    assert_int_equal(finish_move(&move[1]), VERDICT_GONE);
     assert_int_equal(modules(), 0);
     (void)heap_verify();
 }
@@ -651,7 +661,7 @@ static void a_move_keeps_the_alignment(void** state)
     assert_ptr_equal(block_next(block), wall);
     struct module_move move;
     assert_int_equal(resize(block_payload(block), 400, &move), VERDICT_MUST_MOVE);
-    assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_OK);
+    assert_int_equal(finish_move(&move), VERDICT_OK);
     assert_true(is_aligned(block_payload(move.to), 256));
     assert_int_equal(heap_alignment(test_heap.ctx, move.to), 256);
     (void)heap_verify();
@@ -688,7 +698,7 @@ static void a_move_whose_owner_went_meanwhile_frees_both_places(void** state)
     assert_true(live_is(test_heap.ctx, ptr));
     assert_int_equal(modules(), 1);
     const void* namesake = make_for(10, "app");
-    assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_GONE);
+    assert_int_equal(finish_move(&move), VERDICT_GONE);
     assert_false(live_is(test_heap.ctx, ptr));
     assert_false(live_is(test_heap.ctx, block_payload(move.to)));
     assert_true(live_is(test_heap.ctx, namesake));
@@ -705,7 +715,7 @@ static void a_new_place_that_was_written_over_stays_though_its_owner_went(void**
     assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
     forget("app");
     heap_overrun(move.to);
-    assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_GONE);
+    assert_int_equal(finish_move(&move), VERDICT_GONE);
     assert_false(live_is(test_heap.ctx, ptr));
     assert_true(live_is(test_heap.ctx, block_payload(move.to)));
     assert_int_equal(block_owner(move.to), OWNER_HEAP);
@@ -726,7 +736,7 @@ static void an_old_place_written_over_while_it_is_copied_stays_its_owners_too(vo
         struct module_move move;
         assert_int_equal(resize(ptr, 400, &move), VERDICT_MUST_MOVE);
         heap_overrun(move.from);
-        assert_int_equal(module_finish_move(test_heap.ctx, &move), VERDICT_DAMAGED);
+        assert_int_equal(finish_move(&move), VERDICT_DAMAGED);
         heap_overrun(move.from);
         heap_seal(test_heap.ctx, move.from);
         assert_int_equal(owner_of(ptr), owner);

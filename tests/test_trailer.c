@@ -798,6 +798,28 @@ static void a_module_may_go_while_its_block_is_being_filled(void** state)
     assert_true(heap_is_empty());
 }
 
+/* Neither of its places keeps what was in it. */
+static void a_module_may_go_while_its_block_moves(void** state)
+{
+    (void)state;
+    heap_open(8 * KIB, 8);
+    unsigned char* ptr = dmheap_malloc(100, "app");
+    (void)dmheap_malloc(10, NULL);
+    fill(ptr, 100, 4);
+    struct meanwhile meanwhile = {unregister_meanwhile, ptr, 0};
+    test_port_on_unlock(act_meanwhile, &meanwhile);
+    assert_null(dmheap_realloc(ptr, 1000, "app"));
+    test_port_on_unlock(NULL, NULL);
+    expect_error();
+    unsigned char content[100];
+    fill(content, sizeof(content), 4);
+    for (size_t at = 0; at + 16 <= test_heap.size; at++) {
+        assert_memory_not_equal(test_heap.buffer + at, content + 40, 16);
+    }
+    (void)heap_verify();
+    assert_int_equal(modules(), 0);
+}
+
 static void end_heap_meanwhile(struct meanwhile* meanwhile)
 {
     (void)meanwhile;
@@ -885,6 +907,7 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_POISON, the_place_that_a_shrinking_block_moves_from_is_filled),
         heap_case_if(DMHEAP_POISON, a_block_that_is_being_filled_is_nobodys_to_use),
         heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_is_being_filled),
+        heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_moves),
         heap_case_if(DMHEAP_POISON, a_heap_that_goes_while_a_block_is_being_filled_is_reported),
         heap_case_if(DMHEAP_POISON, what_is_refused_is_not_filled),
     };
