@@ -59,11 +59,12 @@ play-random: $(T)/test_model
 
 # ---- each bit flipped --------------------------------------------------------------
 
-# As the library ships, so without assertions; where it follows nothing that it has not proven; and
-# there with accounts, which are in the context, too.
+# As the library ships, so without assertions, and where it follows nothing that it has not proven;
+# each with accounts, which are in the context, too.
 corruption:
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 play-corruption
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 ACCOUNTING=1 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 ACCOUNTING=1 play-corruption
 
 play-corruption: $(T)/test_corruption
@@ -102,7 +103,7 @@ fuzz: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 	    case $$fuzzer in *operations) longest=$(fuzz_operations_LONGEST);; \
 	        *) longest=$(fuzz_image_LONGEST);; esac; \
 	    $(FUZZ)/libfuzzer/$$fuzzer -max_total_time=$(TIME) -max_len=$$longest -verbosity=0 \
-	        -print_final_stats=1 -artifact_prefix=$(FUZZ)/ \
+	        -timeout=$(FUZZ_TIMEOUT) -print_final_stats=1 -artifact_prefix=$(FUZZ)/ \
 	        $(FUZZ)/$$fuzzer tests/fuzz/$${fuzzer#fuzz_} || exit 1; \
 	done
 
@@ -123,7 +124,7 @@ fuzz-corpus: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 	    kept=tests/fuzz/$${fuzzer#fuzz_}; \
 	    rm -rf $(FUZZ)/kept && mkdir -p $(FUZZ)/kept && \
 	    $(FUZZ)/libfuzzer/$$fuzzer -merge=1 -use_counters=0 $(FUZZ)/kept $$kept \
-	        $(FUZZ)/$$fuzzer 2>/dev/null && rm -rf $$kept && mv $(FUZZ)/kept $$kept; \
+	        $(FUZZ)/$$fuzzer 2>/dev/null && rm -rf $$kept && mv $(FUZZ)/kept $$kept || exit 1; \
 	done
 
 # ---- coverage --------------------------------------------------------------------------

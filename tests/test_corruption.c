@@ -182,7 +182,13 @@ static void go_on_with(struct held* block, unsigned number, unsigned modules)
     listen();
 }
 
-/* All that clients may ask for, modules that go, and again; how many errors are told? */
+static bool is_found(void)
+{
+    struct image_census census;
+    return heap_fault(test_heap.ctx, &census) != DMHEAP_FAULT_NONE || census.moving != 0;
+}
+
+/* All that clients may ask for, modules that go, again, and the check; how many errors are told? */
 static unsigned go_on(const struct shape* shape)
 {
     struct held mine[HELD];
@@ -204,14 +210,9 @@ static unsigned go_on(const struct shape* shape)
     }
     (void)heap_fill("new");
     dmheap_unregister_module("new");
+    (void)is_found();
     test_port_forget_lines();
     return told;
-}
-
-static bool is_found(void)
-{
-    struct image_census census;
-    return heap_fault(test_heap.ctx, &census) != DMHEAP_FAULT_NONE || census.moving != 0;
 }
 
 /* ---- what is flipped ----------------------------------------------------------------------------- */
@@ -231,6 +232,7 @@ enum kind {
     KIND_FOOTER,
     KIND_RECORD,
     KIND_GROUP,
+    KIND_DEAD,
     KIND_TRAILER,
     KINDS
 };
@@ -239,7 +241,7 @@ static const char* const kind_text[KINDS] = {
     "context: fields", "context: classes", "context: hints",  "context: accounts",
     "context: bins",   "live map",         "nobody's header", "modules' headers",
     "own headers",     "free headers",     "links",           "footers",
-    "records",         "groups",           "behind payloads"};
+    "records",         "groups",           "dead modules",    "behind payloads"};
 
 static struct tally {
     unsigned long tries;
@@ -280,6 +282,11 @@ static void lay(const struct shape* shape)
     for (unsigned step = 0; step < shape->steps; step++) {
         any_step(shape->modules);
     }
+    if (DMHEAP_ACCOUNTING && shape->modules > 3) {
+        assert_true(dmheap_ctx_keep_dead(test_heap.ctx, 2));
+        assert_non_null(dmheap_malloc(40, "gone"));
+        dmheap_unregister_module("gone");
+    }
     if (shape->is_filled_up) {
         (void)heap_fill(NULL);
     }
@@ -296,6 +303,17 @@ static enum outcome outcome_of(unsigned lines)
 }
 
 #if HAS_PROCESSES
+/* What hangs is killed. */
+static void watch(void)
+{
+    (void)alarm(10);
+}
+
+static void unwatch(void)
+{
+    (void)alarm(0);
+}
+
 /* With an outcome added: no sanitizer and no library ends a process with such a status. */
 #define STATUS 40
 
@@ -312,7 +330,7 @@ static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const 
             (void)signal(fatal[i], SIG_DFL);
         }
         (void)close(STDERR_FILENO);
-        (void)alarm(10);
+        watch();
         const enum outcome outcome = outcome_of(what(shape));
         _exit(STATUS + (int)(is_all_inside() ? outcome : OUTCOME_FATAL));
     }
@@ -370,6 +388,13 @@ static void what_leaves_the_buffer_is_fatal(void** state)
 }
 
 #else
+static void watch(void)
+{
+}
+static void unwatch(void)
+{
+}
+
 static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const struct shape* shape)
 {
     (void)what;
@@ -381,6 +406,7 @@ static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const 
 /* Something was written: see what becomes of it, and put all back. */
 static void try_out(const struct shape* shape, struct tally* tally, bool apart)
 {
+    watch();
     const bool found = is_found();
     const enum outcome outcome = apart ? do_apart(go_on, shape) : outcome_of(go_on(shape));
     tally->tries++;
@@ -389,6 +415,7 @@ static void try_out(const struct shape* shape, struct tally* tally, bool apart)
     tally->neither += !found && outcome == OUTCOME_NOT_TOLD;
     tally->fatal += outcome == OUTCOME_FATAL;
     put_back();
+    unwatch();
 }
 
 /* Whether to do what needs a process of its own. */
@@ -423,7 +450,9 @@ static enum kind kind_of_own(const struct dmheap_block* block)
             return KIND_GROUP;
         }
     }
-    return KIND_RECORD;
+    return DMHEAP_ACCOUNTING && block_payload(block) == (void*)dead_ring(test_heap.ctx)
+               ? KIND_DEAD
+               : KIND_RECORD;
 }
 
 static void flip_block(const struct shape* shape, const struct dmheap_block* block)
@@ -559,6 +588,21 @@ static void blocks_overrun_behind_and_in_front(void** state)
     show_overruns(2, "as far as context");
 }
 
+/* Clients know that it is free. What is told all the same, since others serve now, is as usual. */
+static void write_after_free(const struct shape* shape, struct held* slot, unsigned char pattern,
+                             struct tally* tally)
+{
+    const struct held freed = *slot;
+    hold(slot, NULL, 0);
+    dmheap_free(freed.ptr, true);
+    usual = go_on(shape);
+    put_back();
+    dmheap_free(freed.ptr, true);
+    write_over(freed.ptr, freed.size, pattern);
+    try_out(shape, tally, false);
+    *slot = freed;
+}
+
 static void blocks_written_to_after_they_were_freed(void** state)
 {
     struct tally after_free = {0, 0, 0, 0, 0};
@@ -566,11 +610,10 @@ static void blocks_written_to_after_they_were_freed(void** state)
     for (unsigned i = 0; i < COUNT_OF(shapes); i++) {
         lay(&shapes[i]);
         for (unsigned number = 0; number < HELD * COUNT_OF(patterns); number++) {
-            const struct held slot = held[number / COUNT_OF(patterns)];
-            if (slot.ptr != NULL) {
-                dmheap_free(slot.ptr, true);
-                write_over(slot.ptr, slot.size, patterns[number % COUNT_OF(patterns)]);
-                try_out(&shapes[i], &after_free, false);
+            struct held* slot = &held[number / COUNT_OF(patterns)];
+            if (slot->ptr != NULL) {
+                write_after_free(&shapes[i], slot, patterns[number % COUNT_OF(patterns)],
+                                 &after_free);
             }
         }
         end_shape();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What libFuzzer calls for each input, and main.c for each file. */
+/* What libFuzzer calls for each input, and fuzz_files.c for each file. */
 #ifndef DMHEAP_FUZZ_H
 #define DMHEAP_FUZZ_H
 
