@@ -28,8 +28,9 @@ import threading
 import time
 import zlib
 
-CORE = ("bits layout live block trailer index heap account record dead module registry edge "
-        "request policy leak walk quota several").split()
+LAYERS = ("bits layout live block trailer index heap account record dead module registry edge "
+          "request policy leak walk quota several").split()
+CORE = [f"src/dmheap_{layer}.h" for layer in LAYERS] + ["src/dmheap.c"]
 BUILD = "build/mutants"
 
 DEFAULTS = {"HEADER_BYTES": 4, "NO_INTRINSICS": 0, "ACCOUNTING": 0, "SEQUENCE": 0, "CANARY": 0,
@@ -61,7 +62,7 @@ LONG = 1
 # The tests of a layer that is not named like its test.
 OWN_TEST = {"layout": "test_heap", "dead": "test_account", "quota": "test_account",
             "registry": "test_ctx", "several": "test_ctx", "edge": "test_header",
-            "request": "test_policy", "leak": "test_policy"}
+            "request": "test_policy", "leak": "test_policy", "dmheap": "test_header"}
 
 # ---- tokens ----------------------------------------------------------------------------
 
@@ -694,8 +695,7 @@ class Test:
 
 def parse_all():
     parsers = []
-    for layer in CORE:
-        path = f"src/dmheap_{layer}.h"
+    for path in CORE:
         with open(path, encoding="utf-8") as stream:
             parser = Parser(stream.read(), path)
         parser.text = parser.functions()
@@ -831,7 +831,7 @@ class Work:
 
     @staticmethod
     def own(parser):
-        layer = parser.path[len("src/dmheap_"):-2]
+        layer = os.path.basename(parser.path)[:-2].removeprefix("dmheap_")
         return OWN_TEST.get(layer, f"test_{layer}")
 
     def tests_of(self, builds, parser, mutant):

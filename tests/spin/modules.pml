@@ -16,7 +16,7 @@
  *   LOOK_AGAIN   when the copy is done, realloc looks whether the module is still there
  *                -> no block is lost
  *   SLICE        a slice ends after BUDGET places
- *                -> the lock is held for no longer
+ *                -> no hold of the lock, of any call, is for more blocks than that
  */
 #ifndef KEEP_ID
 #define KEEP_ID 1
@@ -33,7 +33,7 @@
 
 #define PLACES  4
 #define IDS     2 /* a third module of the name has to wait for an id */
-#define BUDGET  2 /* places of a slice */
+#define BUDGET  2 /* places of a slice, as many as a realloc has */
 #define CALLS   3 /* of each client */
 #define CLIENTS 2
 #define TIMES   2 /* that the name is unregistered */
@@ -53,6 +53,7 @@ byte references[IDS];
 byte generation_of[IDS];
 byte generations;
 byte over; /* processes that are */
+byte held; /* blocks that were looked at since the lock was taken */
 
 inline lock()
 {
@@ -61,7 +62,11 @@ inline lock()
 
 inline unlock()
 {
-    locked = 0
+    d_step {
+        assert(held <= BUDGET); /* the lock is held no longer */
+        held = 0;
+        locked = 0
+    }
 }
 
 inline free_place(place)
@@ -152,6 +157,7 @@ proctype Client()
                     find_or_make(id);
                     if
                     :: id != NONE ->
+                        held++;
                         references[id]++;
                         owner[place] = ID + id;
                         generation = generation_of[id];
@@ -168,6 +174,7 @@ proctype Client()
             d_step {
                 if
                 :: IS_MINE(mine, generation) ->
+                    held++;
                     id = owner[mine] - ID;
                     free_place(mine);
                     drop(id)
@@ -188,6 +195,7 @@ proctype Client()
                 fi;
                 if
                 :: place != NONE ->
+                    held = held + 2;
                     owner[place] = OWN;
                     made_for[place] = generation;
                     if
@@ -202,6 +210,7 @@ proctype Client()
             :: place != NONE -> /* here it copies */
                 lock();
                 d_step {
+                    held = held + 2;
                     free_place(mine);
                     if
                     :: LOOK_AGAIN && !has_name[id] ->
@@ -264,10 +273,10 @@ proctype Unregister()
                     :: else
                     fi;
                     place++;
-                    passed++
+                    passed++;
+                    held++
                 :: else -> break
                 od;
-                assert(passed <= BUDGET); /* the lock is held no longer */
                 if
                 :: place == PLACES -> drop(id)
                 :: else

@@ -34,15 +34,15 @@ fi
 
 # $1: a guard, $2: what fails without it
 without() {
-    if verify "$1" "-D$1=0" && grep -q "assertion violated.*$2" "$work/$1/out"; then
-        check_pass "without $1: $(grep -o "assertion violated.*$2[^(]*" "$work/$1/out" | head -n 1)"
+    if verify "$1" "-D$1=0" && grep -F -q "assertion violated ($2)" "$work/$1/out"; then
+        check_pass "without $1: assertion violated ($2)"
     else
-        check_fail "without $1" "$(cat "$work/$1/out")"
+        check_fail "without $1" "$(tail -n 20 "$work/$1/out")"
     fi
 }
 
-without KEEP_ID 'made_for\[place\]==generation'
-without OWN_BLOCKS 'owner\[.*\]!=0'
-without LOOK_AGAIN 'used\[id\]&&has_name\[id\]'
-without SLICE 'passed<=2'
+without KEEP_ID 'made_for[place]==generation'
+without OWN_BLOCKS 'owner[mine]!=0'
+without LOOK_AGAIN 'used[id]&&has_name[id]'
+without SLICE 'held<=2'
 check_summary
