@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every sequence of operations on a tiny heap, up to a length.
+ * Every sequence of operations on tiny heaps, up to a length.
  *
  * A search by breadth: in each state that was found every operation is tried, and what comes out is
  * proven as a whole and compared with a naive model: blocks, content, owners, and whether a refusal
@@ -27,15 +27,16 @@
 #include <inttypes.h>
 #include <signal.h>
 
-#define DEPTH       3U
-#define UNIT        (2 * WORD)
-#define BLOCK_BYTES ((DMHEAP_ACCOUNTING ? 50 : 30) * UNIT) /* what a heap has for blocks */
-#define HEAP_MAX    ((size_t)2048)                         /* of its buffer */
-#define BLOCKS_MAX  (BLOCK_BYTES / BLOCK_MIN_BYTES + 1)
-#define NAMES       3U /* nobody and two modules */
-#define OPS_MAX     512U
-#define NO_STATE    UINT32_MAX
-#define NO_OP       OPS_MAX
+#define DEPTH      3U
+#define UNIT       (2 * WORD)
+#define ACCOUNTS   ((DMHEAP_ACCOUNTING ? 20 : 0) * UNIT) /* what records have of them */
+#define HEAP_MAX   ((size_t)4096)                        /* bytes of its buffer */
+#define BLOCKS_MAX 32U                                   /* more than there are operations */
+#define SIZES      5U
+#define NAMES      3U /* nobody and two modules */
+#define OPS_MAX    512U
+#define NO_STATE   UINT32_MAX
+#define NO_OP      OPS_MAX
 
 /* ---- the model --------------------------------------------------------------------------- */
 
@@ -69,7 +70,20 @@ struct node {
     uint16_t ops; /* 0: not gone on from */
 };
 
+/* A heap, and what may be asked of it: the last size is never served. */
+struct scale {
+    size_t bytes; /* for blocks */
+    size_t sizes[SIZES];
+};
+
+/* All classes are exact, of one size each; or those of two sizes have others as well. */
+static const struct scale small = {30 * UNIT + ACCOUNTS,
+                                   {0, 3 * UNIT, 6 * UNIT, 13 * UNIT, 30 * UNIT + ACCOUNTS}};
+static const struct scale large = {110 * UNIT + ACCOUNTS,
+                                   {0, 33 * UNIT, 35 * UNIT, 70 * UNIT, 110 * UNIT + ACCOUNTS}};
+
 static struct {
+    const struct scale* scale;
     struct shadow shadow;     /* of the heap as it is now */
     const struct state* here; /* the state that is gone on from, or tried out */
     struct state* last;       /* found last, of those that are not gone on from */
@@ -90,7 +104,6 @@ static struct {
 } search;
 
 static const char* names[NAMES];
-static const size_t sizes[] = {0, 3 * UNIT, 6 * UNIT, 13 * UNIT, BLOCK_BYTES};
 
 /* ---- operations -------------------------------------------------------------------------- */
 
@@ -128,9 +141,10 @@ static unsigned add_op(struct op* op, unsigned count, enum op_kind kind, unsigne
 /* All that may be asked for in a state. */
 static unsigned list_ops(const struct shadow* shadow, struct op* op)
 {
+    const size_t* sizes = search.scale->sizes;
     unsigned n = 0;
     for (unsigned name = 0; name < NAMES; name++) {
-        for (unsigned i = 0; i < COUNT_OF(sizes); i++) {
+        for (unsigned i = 0; i < SIZES; i++) {
             n = add_op(op, n, OP_MALLOC, 0, sizes[i], 1, name);
         }
     }
@@ -140,7 +154,7 @@ static unsigned list_ops(const struct shadow* shadow, struct op* op)
     }
     for (unsigned block = 0; block < shadow->blocks; block++) {
         n = add_op(op, n, OP_FREE, block, 0, 1, 0);
-        for (unsigned i = 0; i < COUNT_OF(sizes); i++) {
+        for (unsigned i = 0; i < SIZES; i++) {
             n = add_op(op, n, OP_REALLOC, block, sizes[i], 1, 0);
         }
         for (unsigned name = 0; name < NAMES; name++) {
@@ -366,7 +380,7 @@ static bool manual_has_place(size_t need, size_t alignment)
     const bool has_gap = alignment > granule();
     const size_t sure = need + (has_gap ? alignment + BLOCK_MIN_BYTES - granule() : 0);
     const uintptr_t own = index_class(test_heap.ctx, (uintptr_t)need);
-    const uintptr_t last = index_class(test_heap.ctx, (uintptr_t)BLOCK_BYTES);
+    const uintptr_t last = index_class(test_heap.ctx, (uintptr_t)search.scale->bytes);
     uintptr_t next = own + 1;
     while (next < last && test_heap.ctx->bin[next] == 0) {
         next++;
@@ -384,7 +398,7 @@ static bool manual_has_place(size_t need, size_t alignment)
 static void expect_no_place(size_t size, size_t alignment)
 {
     const size_t need = needed(size, alignment);
-    if (need <= BLOCK_BYTES) {
+    if (need <= search.scale->bytes) {
         must(!manual_has_place(need, alignment));
         search.declined += any_block_has_place(need, alignment);
     }
@@ -872,13 +886,13 @@ static void open_heap(void)
     test_port_forget_lines();
 }
 
-/* A heap in the smallest buffer that leaves BLOCK_BYTES for blocks. */
+/* A heap in the smallest buffer that leaves so much for blocks. */
 static void make_heap(void)
 {
     unsigned char* buffer = arena_make(HEAP_MAX, 0);
     size_t size = 64;
     while (!heap_start(buffer, size, 1) ||
-           test_heap.ctx->end - test_heap.ctx->first < (dmheap_word)BLOCK_BYTES) {
+           test_heap.ctx->end - test_heap.ctx->first < (dmheap_word)search.scale->bytes) {
         size += sizeof(uint64_t);
         assert_true(size <= HEAP_MAX);
     }
@@ -994,11 +1008,12 @@ static uint64_t count_sequences(unsigned depth)
 
 static unsigned depth = DEPTH;
 
-static void search_all(bool share_a_hint)
+static void search_all(const struct scale* scale, bool share_a_hint)
 {
     struct front front = {NULL, 0, 0};
     bool is_new;
     memset(&search, 0, sizeof(search));
+    search.scale = scale;
     is_showing = false;
     make_heap();
     choose_names(share_a_hint);
@@ -1033,13 +1048,19 @@ static void search_all(bool share_a_hint)
 static void with_the_hints_of_names_apart(void** state)
 {
     (void)state;
-    search_all(false);
+    search_all(&small, false);
 }
 
 static void with_one_hint_for_two_names(void** state)
 {
     (void)state;
-    search_all(true);
+    search_all(&small, true);
+}
+
+static void with_several_sizes_in_a_class(void** state)
+{
+    (void)state;
+    search_all(&large, false);
 }
 
 int main(int argc, char** argv)
@@ -1054,6 +1075,7 @@ int main(int argc, char** argv)
     const struct CMUnitTest cases[] = {
         heap_case(with_the_hints_of_names_apart),
         heap_case(with_one_hint_for_two_names),
+        heap_case(with_several_sizes_in_a_class),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -54,6 +54,10 @@ static struct {
     struct dmheap_module handle[NAMES]; /* of the first heap */
     bool has_hook;
     bool keeps_leaks;
+    bool tells_deaths;
+    bool is_bounded; /* a module has, or had, a limit or a reserve */
+    size_t deaths;   /* that were told in this operation ... */
+    size_t lost;     /* ... and of how many blocks */
     unsigned printed;
 } fuzz;
 
@@ -175,15 +179,20 @@ static void forget_heap(unsigned heap)
     fuzz.heap[heap].is_default = false;
 }
 
-static bool holds_any(unsigned heap, unsigned name)
+/* Blocks that a module has. */
+static unsigned held_by(unsigned heap, unsigned name)
 {
+    unsigned count = 0;
     for (unsigned i = 0; i < SLOTS; i++) {
         const struct slot* slot = &fuzz.slot[i];
-        if (slot->ptr != NULL && slot->heap == heap && slot->name == name) {
-            return true;
-        }
+        count += slot->ptr != NULL && slot->heap == heap && slot->name == name;
     }
-    return false;
+    return count;
+}
+
+static bool holds_any(unsigned heap, unsigned name)
+{
+    return held_by(heap, name) != 0;
 }
 
 /* Lines of errors, since the last one of these; further levels do not count. */
@@ -246,12 +255,12 @@ static bool is_alignment(size_t alignment)
     return alignment != 0 && (alignment & (alignment - 1)) == 0;
 }
 
-/* Does a heap promise so much to a module? No input sets a limit or a reserve. */
+/* Does a heap promise so much to a module? None that may have a limit or a reserve is judged. */
 static bool is_sure_of(unsigned heap, size_t size, size_t alignment, unsigned name)
 {
     struct dmheap_stats stats;
-    if (fuzz.heap[heap].ctx == NULL || !fuzz.heap[heap].known[name] || !is_alignment(alignment) ||
-        alignment > least_alignment(heap)) {
+    if (fuzz.is_bounded || fuzz.heap[heap].ctx == NULL || !fuzz.heap[heap].known[name] ||
+        !is_alignment(alignment) || alignment > least_alignment(heap)) {
         return false;
     }
     must(dmheap_ctx_get_stats(fuzz.heap[heap].ctx, &stats));
@@ -326,16 +335,20 @@ static void do_malloc_for(struct slot* slot)
 {
     const unsigned name = 1 + take() % (NAMES - 1);
     const size_t size = take_size();
+    const unsigned how = take();
+    const size_t alignment = how % 8 >= 6 ? take_alignment() : 1;
     bool sure = false;
-    if (take() % 2 != 0) {
+    if (how % 2 != 0) {
         (void)dmheap_ctx_open_module(fuzz.heap[0].ctx, names[name], &fuzz.handle[name]);
         fuzz.heap[0].known[name] = fuzz.heap[0].known[name] || fuzz.handle[name].serial != 0;
         test_port_forget_lines();
-        sure = fuzz.handle[name].serial != 0 && is_sure_of(0, size, 1, name);
+        sure = fuzz.handle[name].serial != 0 && is_sure_of(0, size, alignment, name);
     }
-    void* ptr = dmheap_ctx_malloc_for(NULL, size, fuzz.handle[name]);
-    must(ptr == NULL || fuzz.heap[0].known[name]);
-    got(slot, ptr, size, 1, name, sure);
+    void* ptr = alignment == 1
+                    ? dmheap_ctx_malloc_for(NULL, size, fuzz.handle[name])
+                    : dmheap_ctx_aligned_alloc_for(NULL, alignment, size, fuzz.handle[name]);
+    must(ptr == NULL || (fuzz.heap[0].known[name] && is_alignment(alignment)));
+    got(slot, ptr, size, alignment, name, sure);
 }
 
 static void do_realloc(struct slot* slot)
@@ -345,10 +358,16 @@ static void do_realloc(struct slot* slot)
     const size_t alignment = take() % 4 == 0 ? take_alignment() : 1;
     const size_t wanted = alignment > before.alignment ? alignment : before.alignment;
     const bool sure = is_alignment(alignment) && is_sure_of(before.heap, size, wanted, before.name);
-    unsigned char* ptr = alignment == 1
-                             ? dmheap_ctx_realloc(fuzz.heap[slot->heap].ctx, slot->ptr, size, NULL)
-                             : dmheap_ctx_aligned_realloc(fuzz.heap[slot->heap].ctx, slot->ptr,
-                                                          alignment, size, NULL);
+    struct dmheap_ctx* ctx = fuzz.heap[slot->heap].ctx;
+    const char* other = names[(before.name + 1) % NAMES]; /* of no account: it is no new block */
+    unsigned char* ptr;
+    if (alignment != 1) {
+        ptr = dmheap_ctx_aligned_realloc(ctx, slot->ptr, alignment, size, NULL);
+    } else if (fuzz.heap[slot->heap].is_default) {
+        ptr = dmheap_realloc(slot->ptr, size, other);
+    } else {
+        ptr = dmheap_ctx_realloc(ctx, slot->ptr, size, other);
+    }
     expect_errors(ptr == NULL);
     if (ptr == NULL) {
         must(!sure);
@@ -478,11 +497,25 @@ static void do_register(void)
     test_port_forget_lines();
 }
 
+/* The first heap tells of a module that died, and of what it had. */
+static void note_death(const struct dmheap_death* death, void* context)
+{
+    must(context == &fuzz.deaths && death->ctx == fuzz.heap[0].ctx);
+    must((death->blocks == 0) == (death->bytes == 0));
+    fuzz.deaths++;
+    fuzz.lost += death->blocks;
+}
+
 static void do_unregister(void)
 {
     const unsigned name = take_name();
     const bool by_context = take() % 4 == 0;
+    const bool is_mine = !by_context || fuzz.heap[1].ctx == NULL; /* as NULL: those by default */
+    const bool was_known = name != 0 && fuzz.heap[0].known[name] && is_mine;
+    const size_t held = held_by(0, name);
     bool is_kept = false;
+    fuzz.deaths = 0;
+    fuzz.lost = 0;
     for (unsigned i = 0; i < HEAPS; i++) {
         const bool is_meant = by_context ? i == 1 : fuzz.heap[i].is_default;
         is_kept = is_kept || (is_meant && i == 0 && fuzz.keeps_leaks && holds_any(i, name));
@@ -496,6 +529,8 @@ static void do_unregister(void)
         dmheap_unregister_module(names[name]);
     }
     test_port_forget_lines();
+    must(fuzz.deaths == (fuzz.tells_deaths && was_known && !is_kept));
+    must(fuzz.lost == (fuzz.deaths != 0 ? held : 0));
     for (unsigned i = 0; name != 0 && !is_kept && i < HEAPS; i++) {
         const bool is_meant =
             by_context && fuzz.heap[1].ctx != NULL ? i == 1 : fuzz.heap[i].is_default;
@@ -511,7 +546,7 @@ static void do_retag(struct slot* slot)
     const unsigned name = take_name();
     const bool done = dmheap_ctx_retag(fuzz.heap[slot->heap].ctx, slot->ptr, names[name]);
     expect_errors(!done);
-    must(done || !fuzz.heap[slot->heap].known[name]);
+    must(done || !fuzz.heap[slot->heap].known[name] || fuzz.is_bounded);
     if (done) {
         slot->name = name;
         fuzz.heap[slot->heap].known[name] = true;
@@ -584,10 +619,57 @@ static void do_second_heap(void)
     test_port_forget_lines();
 }
 
+static bool count_module(const struct dmheap_module_info* info, void* context)
+{
+    unsigned* left = context;
+    must(info->module_name[0] != '\0' && *left != 0);
+    (*left)--;
+    return true;
+}
+
+static bool count_block(const struct dmheap_block_info* block, void* context)
+{
+    must(block->kind == DMHEAP_BLOCK_LIVE);
+    (*(unsigned*)context)++;
+    return true;
+}
+
+/* What a heap says of its modules, and of what was allocated since the first mark and the last one. */
+static void look_at_modules(unsigned heap)
+{
+    struct dmheap_ctx* ctx = fuzz.heap[heap].ctx;
+    unsigned modules = 0;
+    unsigned blocks = 0;
+    for (unsigned name = 0; name < NAMES; name++) {
+        struct dmheap_module_stats stats;
+        modules += name != 0 && fuzz.heap[heap].known[name];
+        blocks += held_by(heap, name);
+        must(dmheap_ctx_get_module_stats(ctx, names[name], &stats));
+        must(stats.blocks == held_by(heap, name) && stats.bytes >= stats.blocks);
+    }
+    must(dmheap_ctx_walk_modules(ctx, count_module, &modules));
+    must(modules == 0);
+#if DMHEAP_SEQUENCE
+    unsigned since = 0;
+    must(dmheap_ctx_walk_since(ctx, 0, count_block, &since));
+    must(since == blocks);
+    must(dmheap_ctx_walk_since(ctx, dmheap_ctx_mark(), count_block, &since));
+    must(since == blocks);
+#else
+    (void)blocks;
+    (void)count_block;
+#endif
+}
+
 static void do_look(void)
 {
     struct dmheap_stats stats;
     fuzz.printed = 0;
+    for (unsigned i = 0; i < HEAPS; i++) {
+        if (fuzz.heap[i].ctx != NULL) {
+            look_at_modules(i);
+        }
+    }
     must(dmheap_is_initialized());
     must(dmheap_ctx_report(NULL, take() % 32, count_lines, NULL));
     must(dmheap_ctx_get_stats(NULL, &stats));
@@ -595,16 +677,95 @@ static void do_look(void)
     expect_errors(0);
 }
 
+/* The heap of dmheap_init, made anew: all others are forgotten. */
+static void do_init_again(void)
+{
+    struct heap* heap = &fuzz.heap[0];
+    const size_t size = take() % 8 == 0 ? take() : 500 + take() * 20U;
+    const size_t alignment = take_alignment();
+    const bool done = dmheap_init(heap->buffer, size, alignment);
+    expect_errors(!done);
+    must(done || size < 1000 || !is_alignment(alignment) || alignment >= size / 2);
+    if (done) {
+        forget_heap(0);
+        forget_heap(1);
+        heap->size = size;
+        heap->alignment = alignment;
+        heap->ctx = dmheap_ctx_get_default(0);
+        heap->is_default = true;
+        fuzz.has_hook = false;
+        fuzz.keeps_leaks = false;
+        fuzz.tells_deaths = false;
+        fuzz.is_bounded = false;
+    }
+}
+
+#if DMHEAP_ACCOUNTING
+static void do_account(void)
+{
+    const unsigned heap = fuzz.heap[1].ctx != NULL ? take() % HEAPS : 0;
+    struct dmheap_ctx* ctx = fuzz.heap[heap].ctx;
+    const unsigned name = take_name();
+    const unsigned how = take() % 4;
+    const size_t size = how < 2 && take() % 2 != 0 ? take_size() : 0;
+    struct dmheap_account account;
+    bool done = false;
+    switch (how) {
+    case 0:
+        done = dmheap_ctx_set_limit(ctx, names[name], size != 0 ? size : SIZE_MAX);
+        break;
+    case 1:
+        done = dmheap_ctx_set_reserve(ctx, names[name], size);
+        break;
+    case 2:
+        done = dmheap_ctx_keep_dead(ctx, name % 3);
+        break;
+    default:
+        done = dmheap_ctx_reset_peak(ctx, names[name]);
+        must(done == fuzz.heap[heap].known[name]);
+        break;
+    }
+    expect_errors(!done);
+    if (how < 2 && done) {
+        fuzz.is_bounded = true;
+        fuzz.heap[heap].known[name] = true;
+    }
+    if (fuzz.heap[heap].known[name]) {
+        must(dmheap_ctx_get_account(ctx, names[name], &account));
+        must(account.blocks == held_by(heap, name) && account.peak >= account.bytes);
+    }
+}
+#else
+static void do_account(void)
+{
+}
+#endif
+
 static void do_policy(void)
 {
-    if (take() % 2 != 0) {
-        fuzz.keeps_leaks = !fuzz.keeps_leaks;
-        must(dmheap_ctx_set_leak_policy(fuzz.heap[0].ctx,
-                                        fuzz.keeps_leaks ? DMHEAP_LEAK_KEEP : DMHEAP_LEAK_SILENT));
-    } else {
+    struct dmheap_ctx* ctx = fuzz.heap[0].ctx;
+    switch (take() % 8) {
+    case 0:
+    case 1:
         fuzz.has_hook = !fuzz.has_hook;
-        must(dmheap_ctx_set_failure_hook(fuzz.heap[0].ctx, fuzz.has_hook ? free_something : NULL,
-                                         NULL));
+        must(dmheap_ctx_set_failure_hook(ctx, fuzz.has_hook ? free_something : NULL, NULL));
+        break;
+    case 2:
+    case 3:
+        fuzz.keeps_leaks = !fuzz.keeps_leaks;
+        must(dmheap_ctx_set_leak_policy(ctx,
+                                        fuzz.keeps_leaks ? DMHEAP_LEAK_KEEP : DMHEAP_LEAK_SILENT));
+        break;
+    case 4:
+        fuzz.tells_deaths = !fuzz.tells_deaths;
+        must(dmheap_ctx_set_death_hook(ctx, fuzz.tells_deaths ? note_death : NULL, &fuzz.deaths));
+        break;
+    case 5:
+        do_init_again();
+        break;
+    default:
+        do_account();
+        break;
     }
     expect_errors(0);
 }
