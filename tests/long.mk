@@ -218,7 +218,7 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all cells big-endian big-endian-4 big-endian-8 misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive \
-        random play-random corruption play-corruption fuzz fuzz-afl fuzz-corpus coverage \
-        $(addprefix covered-,$(COVERED)) forget-trace trace mutants mutants-share model preload \
-        real-programs
+.PHONY: test-all cells big-endian big-endian-4 big-endian-8 misra exhaustive exhaustive-4 \
+        exhaustive-8 play-exhaustive random play-random corruption play-corruption fuzz fuzz-afl \
+        fuzz-corpus coverage $(addprefix covered-,$(COVERED)) forget-trace trace mutants \
+        mutants-share model preload real-programs
