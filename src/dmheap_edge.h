@@ -245,8 +245,9 @@ static void edge_abandon(dmheap_word serial, const struct module_move* move, siz
     memset(block_payload(move->to), MODULE_POISON, copied);
     dmheap_port_lock();
     struct dmheap_ctx* ctx = registry_of_serial(serial);
-    if (ctx != NULL) {
-        module_abandon(ctx, module_of(ctx, move->owner), move->to);
+    struct record* record = ctx != NULL ? module_of(ctx, move->owner) : NULL;
+    if (record != NULL) { /* else it was written over meanwhile */
+        module_abandon(ctx, record, move->to);
     }
     dmheap_port_unlock();
 }

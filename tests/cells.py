@@ -4,9 +4,10 @@
 # `make test`, with sanitizers, in cells: few enough to run all of them, chosen so that any two
 # settings meet in one - a target and a header's width, accounts and canaries, ... - and each compiler,
 # each way to optimize and each target, all three. With --strength 3 any three settings do. Defects
-# that need a certain value of more settings at a time are not looked for.
+# that need a certain value of more settings at a time are not looked for; with --strength 1, a share
+# for every day, those that need two.
 #
-#     tests/cells.py [--strength 3] [--only "1 5"] [--list]
+#     tests/cells.py [--strength 1|3] [--only "1 5"] [--list]
 #
 # Which cells there are depends on nothing but the table below. The first one is as the library
 # ships. That any two really meet is counted again, from the cells, before any of them runs.
@@ -48,7 +49,7 @@ SEED = 0
 def names_of(strength):
     """The settings whose values have to meet."""
     names = list(itertools.combinations(NAMES, strength))
-    return names if TOGETHER in names else [*names, TOGETHER]
+    return [*names, TOGETHER] if strength == 2 else names
 
 
 def groups(strength):

@@ -370,6 +370,7 @@ static inline void random_choose(int argc, char** argv)
     random_seed = seed != NULL ? (uint32_t)strtoul(seed, NULL, 0) : (uint32_t)time(NULL);
 }
 
+/* In each case that throws dice, so that it is the same alone as behind others. */
 static inline void random_start(uint32_t seed)
 {
     printf("seed %u\n", (unsigned)seed);
@@ -386,6 +387,7 @@ static inline void random_begin(void)
 /* Marsaglia's xorshift. */
 static inline uint32_t dice(uint32_t sides)
 {
+    assert_true(random_state != 0);
     random_state ^= random_state << 13;
     random_state ^= random_state >> 17;
     random_state ^= random_state << 5;

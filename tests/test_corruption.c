@@ -303,10 +303,12 @@ static enum outcome outcome_of(unsigned lines)
 }
 
 #if HAS_PROCESSES
-/* What hangs is killed. */
+static unsigned patience = 10;
+
+/* What hangs for so many seconds is killed. */
 static void watch(void)
 {
-    (void)alarm(10);
+    (void)alarm(patience);
 }
 
 static void unwatch(void)
@@ -360,6 +362,15 @@ static unsigned say_nothing(const struct shape* shape)
     return 0;
 }
 
+static unsigned hang(const struct shape* shape)
+{
+    volatile bool for_ever = true;
+    (void)shape;
+    while (for_ever) {
+    }
+    return 0;
+}
+
 static unsigned say_more(const struct shape* shape)
 {
     (void)shape;
@@ -382,6 +393,9 @@ static void what_leaves_the_buffer_is_fatal(void** state)
     assert_int_equal(do_apart(say_more, &shapes[0]), OUTCOME_TOLD);
     assert_int_equal(do_apart(write_behind, &shapes[0]), OUTCOME_FATAL);
     assert_int_equal(do_apart(give_up, &shapes[0]), OUTCOME_FATAL);
+    patience = 1;
+    assert_int_equal(do_apart(hang, &shapes[0]), OUTCOME_FATAL);
+    patience = 10;
 #if HAS_SEA
     assert_int_equal(do_apart(read_from_the_sea, &shapes[0]), OUTCOME_FATAL);
 #endif
@@ -406,16 +420,18 @@ static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const 
 /* Something was written: see what becomes of it, and put all back. */
 static void try_out(const struct shape* shape, struct tally* tally, bool apart)
 {
-    watch();
     const bool found = is_found();
+    if (!apart) {
+        watch();
+    }
     const enum outcome outcome = apart ? do_apart(go_on, shape) : outcome_of(go_on(shape));
     tally->tries++;
     tally->found += found;
     tally->told += outcome == OUTCOME_TOLD;
     tally->neither += !found && outcome == OUTCOME_NOT_TOLD;
     tally->fatal += outcome == OUTCOME_FATAL;
-    put_back();
     unwatch();
+    put_back();
 }
 
 /* Whether to do what needs a process of its own. */

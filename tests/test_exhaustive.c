@@ -76,7 +76,7 @@ struct scale {
     size_t sizes[SIZES];
 };
 
-/* All classes are exact, of one size each; or those of two sizes have others as well. */
+/* Each size has a list of its own (with accounts, large ones share some); or two sizes share theirs. */
 static const struct scale small = {30 * UNIT + ACCOUNTS,
                                    {0, 3 * UNIT, 6 * UNIT, 13 * UNIT, 30 * UNIT + ACCOUNTS}};
 static const struct scale large = {110 * UNIT + ACCOUNTS,

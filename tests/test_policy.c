@@ -1429,6 +1429,7 @@ static bool see_those_that_stay(const struct dmheap_module_info* info, void* con
 static void modules_that_stay_are_visited_once(void** state)
 {
     (void)state;
+    random_begin();
     for (unsigned round = 0; round < 20; round++) {
         struct dmheap_ctx* ctx = open_heap(32 * KIB);
         for (unsigned i = 0; i < 20; i++) {

@@ -820,6 +820,42 @@ static void a_module_may_go_while_its_block_moves(void** state)
     assert_int_equal(modules(), 0);
 }
 
+enum { BEFORE, AT_WORK, UNREGISTERED, DAMAGED };
+
+struct accident {
+    struct record* record;
+    unsigned phase;
+};
+
+/* While the block is copied its module goes, and while that is filled something is written over. */
+static void have_an_accident(void* context)
+{
+    struct accident* accident = context;
+    if (accident->phase == BEFORE) {
+        accident->phase = AT_WORK; /* which releases the lock, too */
+        dmheap_unregister_module("app");
+        expect_info();
+        accident->phase = UNREGISTERED;
+    } else if (accident->phase == UNREGISTERED) {
+        accident->record->id ^= 1U;
+        accident->phase = DAMAGED;
+    }
+}
+
+static void a_record_may_be_written_over_while_its_block_moves(void** state)
+{
+    (void)state;
+    heap_open(8 * KIB, 8);
+    void* ptr = dmheap_malloc(100, "app");
+    (void)dmheap_malloc(10, NULL);
+    struct accident accident = {record_of(test_heap.ctx, block_owner(block_of(ptr))), BEFORE};
+    test_port_on_unlock(have_an_accident, &accident);
+    assert_null(dmheap_realloc(ptr, 1000, "app"));
+    test_port_on_unlock(NULL, NULL);
+    assert_int_equal(accident.phase, DAMAGED);
+    expect_error();
+}
+
 static void end_heap_meanwhile(struct meanwhile* meanwhile)
 {
     (void)meanwhile;
@@ -908,6 +944,7 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_POISON, a_block_that_is_being_filled_is_nobodys_to_use),
         heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_is_being_filled),
         heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_moves),
+        heap_case_if(DMHEAP_POISON, a_record_may_be_written_over_while_its_block_moves),
         heap_case_if(DMHEAP_POISON, a_heap_that_goes_while_a_block_is_being_filled_is_reported),
         heap_case_if(DMHEAP_POISON, what_is_refused_is_not_filled),
     };

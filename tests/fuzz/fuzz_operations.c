@@ -55,9 +55,10 @@ static struct {
     bool has_hook;
     bool keeps_leaks;
     bool tells_deaths;
-    bool is_bounded; /* a module has, or had, a limit or a reserve */
-    size_t deaths;   /* that were told in this operation ... */
-    size_t lost;     /* ... and of how many blocks */
+    bool is_bounded;   /* a module has, or had, a limit or a reserve */
+    const char* dying; /* the module that is unregistered now */
+    size_t deaths;     /* that were told of it ... */
+    size_t lost;       /* ... and of how many blocks */
     unsigned printed;
 } fuzz;
 
@@ -188,11 +189,6 @@ static unsigned held_by(unsigned heap, unsigned name)
         count += slot->ptr != NULL && slot->heap == heap && slot->name == name;
     }
     return count;
-}
-
-static bool holds_any(unsigned heap, unsigned name)
-{
-    return held_by(heap, name) != 0;
 }
 
 /* Lines of errors, since the last one of these; further levels do not count. */
@@ -359,7 +355,7 @@ static void do_realloc(struct slot* slot)
     const size_t wanted = alignment > before.alignment ? alignment : before.alignment;
     const bool sure = is_alignment(alignment) && is_sure_of(before.heap, size, wanted, before.name);
     struct dmheap_ctx* ctx = fuzz.heap[slot->heap].ctx;
-    const char* other = names[(before.name + 1) % NAMES]; /* of no account: it is no new block */
+    const char* other = names[(before.name + 1) % NAMES]; /* ignored: the block has an owner */
     unsigned char* ptr;
     if (alignment != 1) {
         ptr = dmheap_ctx_aligned_realloc(ctx, slot->ptr, alignment, size, NULL);
@@ -501,40 +497,38 @@ static void do_register(void)
 static void note_death(const struct dmheap_death* death, void* context)
 {
     must(context == &fuzz.deaths && death->ctx == fuzz.heap[0].ctx);
+    must(strcmp(death->module_name, fuzz.dying) == 0);
     must((death->blocks == 0) == (death->bytes == 0));
     fuzz.deaths++;
     fuzz.lost += death->blocks;
 }
 
+/* Is a module unregistered from that heap, too? */
+static bool is_meant(unsigned heap, bool from_second)
+{
+    return from_second && fuzz.heap[1].ctx != NULL ? heap == 1 : fuzz.heap[heap].is_default;
+}
+
 static void do_unregister(void)
 {
     const unsigned name = take_name();
-    const bool by_context = take() % 4 == 0;
-    const bool is_mine = !by_context || fuzz.heap[1].ctx == NULL; /* as NULL: those by default */
-    const bool was_known = name != 0 && fuzz.heap[0].known[name] && is_mine;
+    const bool from_second = take() % 4 == 0;
+    const bool goes = name != 0 && fuzz.heap[0].known[name] && is_meant(0, from_second);
     const size_t held = held_by(0, name);
-    bool is_kept = false;
+    const bool is_kept = is_meant(0, from_second) && fuzz.keeps_leaks && held != 0;
+    fuzz.dying = names[name];
     fuzz.deaths = 0;
     fuzz.lost = 0;
-    for (unsigned i = 0; i < HEAPS; i++) {
-        const bool is_meant = by_context ? i == 1 : fuzz.heap[i].is_default;
-        is_kept = is_kept || (is_meant && i == 0 && fuzz.keeps_leaks && holds_any(i, name));
-    }
-    if (by_context) {
+    if (from_second) {
         dmheap_ctx_unregister_module(fuzz.heap[1].ctx, names[name]);
-        if (fuzz.heap[1].ctx == NULL) { /* as NULL: those by default */
-            is_kept = fuzz.keeps_leaks && holds_any(0, name);
-        }
     } else {
         dmheap_unregister_module(names[name]);
     }
     test_port_forget_lines();
-    must(fuzz.deaths == (fuzz.tells_deaths && was_known && !is_kept));
+    must(fuzz.deaths == (fuzz.tells_deaths && goes && !is_kept));
     must(fuzz.lost == (fuzz.deaths != 0 ? held : 0));
     for (unsigned i = 0; name != 0 && !is_kept && i < HEAPS; i++) {
-        const bool is_meant =
-            by_context && fuzz.heap[1].ctx != NULL ? i == 1 : fuzz.heap[i].is_default;
-        if (is_meant) {
+        if (is_meant(i, from_second)) {
             forget_of(i, name);
             fuzz.heap[i].known[name] = false;
         }
@@ -627,19 +621,45 @@ static bool count_module(const struct dmheap_module_info* info, void* context)
     return true;
 }
 
+#if DMHEAP_SEQUENCE
 static bool count_block(const struct dmheap_block_info* block, void* context)
 {
     must(block->kind == DMHEAP_BLOCK_LIVE);
-    (*(unsigned*)context)++;
+    (*(size_t*)context)++;
     return true;
 }
 
-/* What a heap says of its modules, and of what was allocated since the first mark and the last one. */
+/* All blocks are of after the first mark, and none is of after the last one. */
+static void look_at_marks(struct dmheap_ctx* ctx, const char* name, size_t held, size_t all)
+{
+    struct dmheap_module_stats stats;
+    const uint32_t mark = dmheap_ctx_mark();
+    size_t since = 0;
+    must(dmheap_ctx_walk_since(ctx, 0, count_block, &since));
+    must(since == all);
+    must(dmheap_ctx_walk_since(ctx, mark, count_block, &since));
+    must(since == all);
+    must(dmheap_ctx_get_module_stats_since(ctx, 0, name, &stats));
+    must(stats.blocks == held);
+    must(dmheap_ctx_get_module_stats_since(ctx, mark, name, &stats));
+    must(stats.blocks == 0 && stats.bytes == 0);
+}
+#else
+static void look_at_marks(struct dmheap_ctx* ctx, const char* name, size_t held, size_t all)
+{
+    (void)ctx;
+    (void)name;
+    (void)held;
+    (void)all;
+}
+#endif
+
+/* What a heap says of its modules. */
 static void look_at_modules(unsigned heap)
 {
     struct dmheap_ctx* ctx = fuzz.heap[heap].ctx;
     unsigned modules = 0;
-    unsigned blocks = 0;
+    size_t blocks = 0;
     for (unsigned name = 0; name < NAMES; name++) {
         struct dmheap_module_stats stats;
         modules += name != 0 && fuzz.heap[heap].known[name];
@@ -649,16 +669,7 @@ static void look_at_modules(unsigned heap)
     }
     must(dmheap_ctx_walk_modules(ctx, count_module, &modules));
     must(modules == 0);
-#if DMHEAP_SEQUENCE
-    unsigned since = 0;
-    must(dmheap_ctx_walk_since(ctx, 0, count_block, &since));
-    must(since == blocks);
-    must(dmheap_ctx_walk_since(ctx, dmheap_ctx_mark(), count_block, &since));
-    must(since == blocks);
-#else
-    (void)blocks;
-    (void)count_block;
-#endif
+    look_at_marks(ctx, names[1], held_by(heap, 1), blocks);
 }
 
 static void do_look(void)
@@ -685,7 +696,7 @@ static void do_init_again(void)
     const size_t alignment = take_alignment();
     const bool done = dmheap_init(heap->buffer, size, alignment);
     expect_errors(!done);
-    must(done || size < 1000 || !is_alignment(alignment) || alignment >= size / 2);
+    must(done || size < 2500 || !is_alignment(alignment) || alignment > 64);
     if (done) {
         forget_heap(0);
         forget_heap(1);
@@ -709,16 +720,21 @@ static void do_account(void)
     const unsigned how = take() % 4;
     const size_t size = how < 2 && take() % 2 != 0 ? take_size() : 0;
     struct dmheap_account account;
+    struct dmheap_heap_account all;
+    struct dmheap_stats stats;
+    char dead[DMHEAP_NAME_BYTES];
     bool done = false;
     switch (how) {
     case 0:
-        done = dmheap_ctx_set_limit(ctx, names[name], size != 0 ? size : SIZE_MAX);
+        done = dmheap_ctx_set_limit(ctx, names[name], size != 0 ? size - 1 : SIZE_MAX);
         break;
     case 1:
         done = dmheap_ctx_set_reserve(ctx, names[name], size);
         break;
     case 2:
         done = dmheap_ctx_keep_dead(ctx, name % 3);
+        must(!done || !dmheap_ctx_get_dead(ctx, 0, dead, &account));
+        must(dmheap_ctx_reset_min_free(ctx));
         break;
     default:
         done = dmheap_ctx_reset_peak(ctx, names[name]);
@@ -727,9 +743,14 @@ static void do_account(void)
     }
     expect_errors(!done);
     if (how < 2 && done) {
-        fuzz.is_bounded = true;
+        fuzz.is_bounded = fuzz.is_bounded || size != 0;
         fuzz.heap[heap].known[name] = true;
     }
+    must(dmheap_ctx_get_heap_account(ctx, &all));
+    must(dmheap_ctx_get_stats(ctx, &stats));
+    must(all.used == stats.used && all.free == stats.free && all.min_free <= all.free);
+    must(all.reserved <= all.free);
+    (void)dmheap_ctx_get_dead(ctx, 0, dead, &account);
     if (fuzz.heap[heap].known[name]) {
         must(dmheap_ctx_get_account(ctx, names[name], &account));
         must(account.blocks == held_by(heap, name) && account.peak >= account.bytes);

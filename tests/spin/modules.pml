@@ -16,7 +16,7 @@
  *   LOOK_AGAIN   when the copy is done, realloc looks whether the module is still there
  *                -> no block is lost
  *   SLICE        a slice ends after BUDGET places
- *                -> no hold of the lock, of any call, is for more blocks than that
+ *                -> an unregistration holds the lock for no more of them
  */
 #ifndef KEEP_ID
 #define KEEP_ID 1
@@ -33,7 +33,7 @@
 
 #define PLACES  4
 #define IDS     2 /* a third module of the name has to wait for an id */
-#define BUDGET  2 /* places of a slice, as many as a realloc has */
+#define BUDGET  2 /* places of a slice */
 #define CALLS   3 /* of each client */
 #define CLIENTS 2
 #define TIMES   2 /* that the name is unregistered */
@@ -53,7 +53,7 @@ byte references[IDS];
 byte generation_of[IDS];
 byte generations;
 byte over; /* processes that are */
-byte held; /* blocks that were looked at since the lock was taken */
+byte held; /* places that an unregistration passed since the lock was taken */
 
 inline lock()
 {
@@ -157,7 +157,6 @@ proctype Client()
                     find_or_make(id);
                     if
                     :: id != NONE ->
-                        held++;
                         references[id]++;
                         owner[place] = ID + id;
                         generation = generation_of[id];
@@ -174,7 +173,6 @@ proctype Client()
             d_step {
                 if
                 :: IS_MINE(mine, generation) ->
-                    held++;
                     id = owner[mine] - ID;
                     free_place(mine);
                     drop(id)
@@ -195,7 +193,6 @@ proctype Client()
                 fi;
                 if
                 :: place != NONE ->
-                    held = held + 2;
                     owner[place] = OWN;
                     made_for[place] = generation;
                     if
@@ -210,7 +207,6 @@ proctype Client()
             :: place != NONE -> /* here it copies */
                 lock();
                 d_step {
-                    held = held + 2;
                     free_place(mine);
                     if
                     :: LOOK_AGAIN && !has_name[id] ->
