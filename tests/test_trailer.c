@@ -823,11 +823,11 @@ static void a_module_may_go_while_its_block_moves(void** state)
 enum { BEFORE, AT_WORK, UNREGISTERED, DAMAGED };
 
 struct accident {
-    struct record* record;
+    struct record* record; /* to be written over; NULL: the heap is torn down */
     unsigned phase;
 };
 
-/* While the block is copied its module goes, and while that is filled something is written over. */
+/* While the block is copied its module goes, and while the copy is filled there is an accident. */
 static void have_an_accident(void* context)
 {
     struct accident* accident = context;
@@ -837,9 +837,23 @@ static void have_an_accident(void* context)
         expect_info();
         accident->phase = UNREGISTERED;
     } else if (accident->phase == UNREGISTERED) {
-        accident->record->id ^= 1U;
         accident->phase = DAMAGED;
+        if (accident->record != NULL) {
+            accident->record->id ^= 1U;
+        } else {
+            assert_true(dmheap_ctx_deinit(NULL));
+        }
     }
+}
+
+static void move_with_an_accident(void* ptr, struct record* record)
+{
+    struct accident accident = {record, BEFORE};
+    test_port_on_unlock(have_an_accident, &accident);
+    assert_null(dmheap_realloc(ptr, 1000, "app"));
+    test_port_on_unlock(NULL, NULL);
+    assert_int_equal(accident.phase, DAMAGED);
+    expect_error();
 }
 
 static void a_record_may_be_written_over_while_its_block_moves(void** state)
@@ -848,12 +862,16 @@ static void a_record_may_be_written_over_while_its_block_moves(void** state)
     heap_open(8 * KIB, 8);
     void* ptr = dmheap_malloc(100, "app");
     (void)dmheap_malloc(10, NULL);
-    struct accident accident = {record_of(test_heap.ctx, block_owner(block_of(ptr))), BEFORE};
-    test_port_on_unlock(have_an_accident, &accident);
-    assert_null(dmheap_realloc(ptr, 1000, "app"));
-    test_port_on_unlock(NULL, NULL);
-    assert_int_equal(accident.phase, DAMAGED);
-    expect_error();
+    move_with_an_accident(ptr, record_of(test_heap.ctx, block_owner(block_of(ptr))));
+}
+
+static void a_heap_may_go_while_the_copy_of_a_lost_block_is_filled(void** state)
+{
+    (void)state;
+    heap_open(8 * KIB, 8);
+    void* ptr = dmheap_malloc(100, "app");
+    (void)dmheap_malloc(10, NULL);
+    move_with_an_accident(ptr, NULL);
 }
 
 static void end_heap_meanwhile(struct meanwhile* meanwhile)
@@ -945,6 +963,7 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_is_being_filled),
         heap_case_if(DMHEAP_POISON, a_module_may_go_while_its_block_moves),
         heap_case_if(DMHEAP_POISON, a_record_may_be_written_over_while_its_block_moves),
+        heap_case_if(DMHEAP_POISON, a_heap_may_go_while_the_copy_of_a_lost_block_is_filled),
         heap_case_if(DMHEAP_POISON, a_heap_that_goes_while_a_block_is_being_filled_is_reported),
         heap_case_if(DMHEAP_POISON, what_is_refused_is_not_filled),
     };
