@@ -416,7 +416,10 @@ static inline bool check_list(struct check* check, image_word size_class, image_
     return true;
 }
 
-/* The first free block that what it names as the previous one does not name as the next. */
+/*
+ * The first free block that what it names as the previous one does not name as the next; the heap's
+ * first block where there is none.
+ */
 static inline bool check_find_unlisted(struct check* check)
 {
     const struct image* image = &check->image;

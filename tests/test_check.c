@@ -395,6 +395,17 @@ static const void* hole_unlisted(void)
     return block_of(at.older);
 }
 
+/* Nobody can tell which of all free blocks it is. */
+static const void* hole_named_by_a_client(void)
+{
+    struct dmheap_block* client = block_of(at.front);
+    struct dmheap_block* hole = block_of(at.older);
+    assert_true(index_remove(test_heap.ctx, hole));
+    hole->prev = (dmheap_word)ctx_offset(test_heap.ctx, client);
+    client->next = (dmheap_word)ctx_offset(test_heap.ctx, hole);
+    return ctx_block(test_heap.ctx, (uintptr_t)test_heap.ctx->first);
+}
+
 static const void* class_given_up(void)
 {
     index_abandon(test_heap.ctx, index_class(test_heap.ctx, block_size(block_of(at.hole))));
@@ -572,6 +583,7 @@ static const struct damage {
     DAMAGE(list_circular, LINK, &at.hole),
     DAMAGE(hole_forged, LINK, &at.hole),
     DAMAGE(hole_unlisted, UNLISTED, &at.older),
+    DAMAGE(hole_named_by_a_client, UNLISTED, ELSEWHERE),
     DAMAGE(class_given_up, UNLISTED, &at.hole),
     DAMAGE(class_bit, CLASS, ELSEWHERE),
     DAMAGE(rows_bit, CLASS, ELSEWHERE),
