@@ -166,7 +166,7 @@ static DMHEAP_NOINLINE void* move_and_unlock(struct dmheap_ctx* asked, enum dmhe
     const dmheap_word serial = heap->serial;
     if (outcome == VERDICT_MUST_MOVE) {
         const size_t alignment = module_alignment(heap, ptr);
-        outcome = module_begin_move(heap, ptr, alignment, size, false, &move);
+        outcome = module_begin_move(heap, ptr, alignment, size, &move);
     }
     const enum dmheap_verdict verdict = settle(heap, outcome);
     dmheap_port_unlock();

@@ -405,19 +405,18 @@ static DMHEAP_COLD enum dmheap_verdict module_refuse_place(struct dmheap_ctx* ct
 /*
  * Allocate a block's next place, on its owner's account. VERDICT_NO_MEMORY, or one of its kind: it
  * is not to be had, and nothing has changed. VERDICT_DAMAGED: it would be in the block itself, whose
- * size was written over and leads past what lies behind it; only where the block `may_shrink`, for
- * nothing larger has room in it.
+ * size was written over and leads past what lies behind it, or into free memory where there are still
+ * the tags of what was free once.
  */
 static DMHEAP_INLINE enum dmheap_verdict module_begin_move(struct dmheap_ctx* ctx, const void* ptr,
                                                            size_t alignment, size_t size,
-                                                           bool may_shrink,
                                                            struct module_move* move)
 {
     struct dmheap_block* block = block_of(ptr);
     struct record* record = DMHEAP_ACCOUNTING ? module_of(ctx, block_owner(block)) : NULL;
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
     struct dmheap_block* to = module_alloc_for(ctx, alignment, size, OWNER_HEAP);
-    if (may_shrink && to != NULL && DMHEAP_UNLIKELY(!heap_is_apart(ctx, block, to))) {
+    if (to != NULL && DMHEAP_UNLIKELY(!heap_is_apart(ctx, block, to))) {
         return module_refuse_place(ctx, to);
     }
     move->to = module_charge(ctx, record, to, &verdict);

@@ -347,7 +347,7 @@ static enum dmheap_verdict begin_realloc(struct dmheap_ctx* heap, void* ptr,
     const size_t own = module_alignment(heap, ptr);
     request->alignment = own > request->alignment ? own : request->alignment;
     if (outcome == VERDICT_MUST_MOVE) {
-        outcome = module_begin_move(heap, ptr, request->alignment, request->size, true, move);
+        outcome = module_begin_move(heap, ptr, request->alignment, request->size, move);
     }
     if (account_is_reason(outcome)) {
         (void)module_owner_of(heap, ptr, request->name);

@@ -46,8 +46,8 @@ static enum dmheap_verdict resize(const void* ptr, size_t size, struct module_mo
 {
     enum dmheap_verdict verdict = module_resize(test_heap.ctx, ptr, size);
     if (verdict == VERDICT_MUST_MOVE) {
-        verdict = module_begin_move(test_heap.ctx, ptr, module_alignment(test_heap.ctx, ptr), size,
-                                    false, move);
+        verdict =
+            module_begin_move(test_heap.ctx, ptr, module_alignment(test_heap.ctx, ptr), size, move);
         return verdict == VERDICT_OK ? VERDICT_MUST_MOVE : verdict;
     }
     return verdict;
@@ -650,6 +650,30 @@ static void of_two_moves_of_a_module_that_went_each_ends_alone(void** state)
     (void)heap_verify();
 }
 
+/* Its size was written over and ends where free memory has the tags of a free block. */
+static void a_block_does_not_move_into_itself(void** state)
+{
+    (void)state;
+    open_heap(8 * KIB);
+    void* ptr = (void*)(uintptr_t)make_for(100, NULL);
+    void* hole = (void*)(uintptr_t)make_for(1000, NULL);
+    (void)make_for(10, NULL);
+    while (heap_largest(test_heap.ctx) >= 600) {
+        (void)make_for(600, NULL);
+    }
+    assert_int_equal(heap_free(test_heap.ctx, hole), VERDICT_OK);
+    struct dmheap_block* block = block_of(ptr);
+    const dmheap_word more = 64;
+    block_tag_free((struct dmheap_block*)(void*)((unsigned char*)block_of(hole) + more), 128);
+    block->header += more;
+    struct module_move move;
+    assert_int_equal(resize(ptr, 600, &move), VERDICT_DAMAGED);
+    block->header -= more;
+    assert_true(live_is(test_heap.ctx, ptr));
+    assert_int_equal(heap_largest(test_heap.ctx),
+                     block_size(block_of(hole)) - BLOCK_OVERHEAD_BYTES);
+}
+
 static void a_move_keeps_the_alignment(void** state)
 {
     (void)state;
@@ -911,6 +935,7 @@ int main(void)
         heap_case(a_move_ends_with_the_new_place_in_the_owners_hands),
         heap_case(both_places_belong_to_the_heap_during_a_move),
         heap_case(of_two_moves_of_a_module_that_went_each_ends_alone),
+        heap_case(a_block_does_not_move_into_itself),
         heap_case(a_move_keeps_the_alignment),
         heap_case(a_move_without_a_place_to_go_changes_nothing),
         heap_case(a_move_whose_owner_went_meanwhile_frees_both_places),
