@@ -655,8 +655,8 @@ static void a_block_does_not_move_into_itself(void** state)
 {
     (void)state;
     open_heap(8 * KIB);
-    void* ptr = (void*)(uintptr_t)make_for(100, NULL);
-    void* hole = (void*)(uintptr_t)make_for(1000, NULL);
+    const unsigned char* ptr = make_for(100, NULL);
+    const unsigned char* hole = make_for(1000, NULL);
     (void)make_for(10, NULL);
     while (heap_largest(test_heap.ctx) >= 600) {
         (void)make_for(600, NULL);
@@ -664,7 +664,7 @@ static void a_block_does_not_move_into_itself(void** state)
     assert_int_equal(heap_free(test_heap.ctx, hole), VERDICT_OK);
     struct dmheap_block* block = block_of(ptr);
     const dmheap_word more = 64;
-    block_tag_free((struct dmheap_block*)(void*)((unsigned char*)block_of(hole) + more), 128);
+    block_tag_free(block_at(block_of(hole), more), 128);
     block->header += more;
     struct module_move move;
     assert_int_equal(resize(ptr, 600, &move), VERDICT_DAMAGED);

@@ -820,7 +820,7 @@ static void a_module_may_go_while_its_block_moves(void** state)
     assert_int_equal(modules(), 0);
 }
 
-enum { BEFORE, AT_WORK, UNREGISTERED, DAMAGED };
+enum { BEFORE, AT_WORK, UNREGISTERED, OVER };
 
 struct accident {
     struct record* record; /* to be written over; NULL: the heap is torn down */
@@ -837,7 +837,7 @@ static void have_an_accident(void* context)
         expect_info();
         accident->phase = UNREGISTERED;
     } else if (accident->phase == UNREGISTERED) {
-        accident->phase = DAMAGED;
+        accident->phase = OVER;
         if (accident->record != NULL) {
             accident->record->id ^= 1U;
         } else {
@@ -846,32 +846,30 @@ static void have_an_accident(void* context)
     }
 }
 
-static void move_with_an_accident(void* ptr, struct record* record)
+static void move_with_an_accident(bool is_torn_down)
 {
-    struct accident accident = {record, BEFORE};
+    heap_open(8 * KIB, 8);
+    void* ptr = dmheap_malloc(100, "app");
+    (void)dmheap_malloc(10, NULL);
+    struct record* record = record_of(test_heap.ctx, block_owner(block_of(ptr)));
+    struct accident accident = {is_torn_down ? NULL : record, BEFORE};
     test_port_on_unlock(have_an_accident, &accident);
     assert_null(dmheap_realloc(ptr, 1000, "app"));
     test_port_on_unlock(NULL, NULL);
-    assert_int_equal(accident.phase, DAMAGED);
+    assert_int_equal(accident.phase, OVER);
     expect_error();
 }
 
 static void a_record_may_be_written_over_while_its_block_moves(void** state)
 {
     (void)state;
-    heap_open(8 * KIB, 8);
-    void* ptr = dmheap_malloc(100, "app");
-    (void)dmheap_malloc(10, NULL);
-    move_with_an_accident(ptr, record_of(test_heap.ctx, block_owner(block_of(ptr))));
+    move_with_an_accident(false);
 }
 
 static void a_heap_may_go_while_the_copy_of_a_lost_block_is_filled(void** state)
 {
     (void)state;
-    heap_open(8 * KIB, 8);
-    void* ptr = dmheap_malloc(100, "app");
-    (void)dmheap_malloc(10, NULL);
-    move_with_an_accident(ptr, NULL);
+    move_with_an_accident(true);
 }
 
 static void end_heap_meanwhile(struct meanwhile* meanwhile)
