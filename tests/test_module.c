@@ -663,7 +663,7 @@ static void a_block_does_not_move_into_itself(void** state)
     }
     assert_int_equal(heap_free(test_heap.ctx, hole), VERDICT_OK);
     struct dmheap_block* block = block_of(ptr);
-    const dmheap_word more = 64;
+    const unsigned more = 64;
     block_tag_free(block_at(block_of(hole), more), 128);
     block->header += more;
     struct module_move move;
