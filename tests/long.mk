@@ -9,8 +9,12 @@ FUZZ   := build/fuzz
 
 ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
-test-all: test cells coverage mutants-share big-endian misra exhaustive random corruption fuzz \
-          fuzz-afl model tsan real-programs
+LONG := test cells coverage mutants-share big-endian misra exhaustive random corruption fuzz \
+        fuzz-afl model tsan real-programs
+
+# Two at a time, unless make is told otherwise.
+test-all:
+	+@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) $(LONG)
 
 # ---- cells -----------------------------------------------------------------------
 
@@ -63,12 +67,14 @@ play-random: $(T)/test_model
 # ---- each bit flipped --------------------------------------------------------------
 
 # As the library ships, so without assertions, and where it follows nothing that it has not proven;
-# each with accounts, which are in the context, too.
+# each with accounts, which are in the context, too; and with 8-byte headers, whose offsets lead anywhere.
 corruption:
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 ACCOUNTING=1 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 ACCOUNTING=1 play-corruption
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 HEADER_BYTES=8 play-corruption
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 HEADER_BYTES=8 GUARD=1 play-corruption
 
 play-corruption: $(T)/test_corruption
 	$< all

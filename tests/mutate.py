@@ -42,10 +42,12 @@ def settings(options="", **changed):
     return options.split() + [f"-DDMHEAP_{name}={value}" for name, value in values.items()]
 
 
-# The settings that together contain all of the core, those that are shipped first. Poison and small
-# code leave short paths out, so they are not where all else is.
+# The settings that together contain all of the core, those that are shipped first: with the words of
+# a host, and of a device, where blocks may begin at multiples of four bytes. Poison and small code
+# leave short paths out, so they are not where all else is.
 BUILDS = {
     "shipped": settings(),
+    "device": settings("-m32"),
     "all": settings(ACCOUNTING=1, SEQUENCE=1, CANARY=1, GUARD=1),
     "small": settings("-m32 -D__OPTIMIZE_SIZE__", HEADER_BYTES=8, ACCOUNTING=1, NO_INTRINSICS=1,
                       CANARY=1, POISON=1),
@@ -649,8 +651,8 @@ class Build:
 class Test:
     """A test program: how long it takes, and which mutants it passes by."""
 
-    # The first failure ends it.
-    ENVIRONMENT = {**os.environ, "CMOCKA_TEST_ABORT": "1"}
+    # The first failure ends it; and random tests do what they did the last time.
+    ENVIRONMENT = {**os.environ, "CMOCKA_TEST_ABORT": "1", "TEST_SEED": "1"}
 
     def __init__(self, program, name):
         self.program, self.name = program, name

@@ -211,6 +211,19 @@ static void a_share_is_rounded_and_never_above_all(void** state)
     assert_int_equal(bits_share_shown(UINTPTR_MAX - 1, UINTPTR_MAX, 1000), 999);
 }
 
+/* With one halving more or less of these numbers than are needed, they would be rounded otherwise. */
+static void a_share_of_large_numbers_is_as_exact_as_can_be(void** state)
+{
+    (void)state;
+#if UINTPTR_MAX > UINT32_MAX
+    assert_int_equal(bits_share(9214157878975U, 18428315757950000U, 1000), 1);
+    assert_int_equal(bits_share(11877049505999807U, 18428315757951600U, 1000), 645);
+#else
+    assert_int_equal(bits_share(2145, 4290000, 1000), 1);
+    assert_int_equal(bits_share(2765341, 4290676, 1000), 645);
+#endif
+}
+
 /* An image is read by another build, so both have to find the same. */
 static void hashes_are_those_of_every_build(void** state)
 {
@@ -241,6 +254,7 @@ int main(void)
         cmocka_unit_test(the_highest_bit_of_a_word_is_found_in_its_whole_width),
         cmocka_unit_test(hashes_are_those_of_every_build),
         cmocka_unit_test(a_share_is_rounded_and_never_above_all),
+        cmocka_unit_test(a_share_of_large_numbers_is_as_exact_as_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1094,6 +1094,18 @@ static void a_free_block_that_ends_in_the_untouched_end_is_not_taken(void** stat
     }
 }
 
+static void a_free_block_that_ends_in_the_untouched_end_is_not_promised(void** state)
+{
+    (void)state;
+    open_heap(4 * KIB);
+    struct dmheap_block* hole = make_hole(70 * GRANULE);
+    (void)make(untouched() - 16 * GRANULE);
+    const uintptr_t size_class = index_class(test_heap.ctx, block_size(hole));
+    block_tag_free(hole, (uintptr_t)(test_heap.ctx->top - offset_of(hole) + 8 * GRANULE));
+    assert_int_equal(heap_largest(test_heap.ctx),
+                     index_floor(test_heap.ctx, size_class) - BLOCK_OVERHEAD_BYTES);
+}
+
 /* The first block of a larger class is sound but for its link. */
 static void a_larger_class_with_a_damaged_link_is_abandoned(void** state)
 {
@@ -2346,6 +2358,7 @@ int main(void)
         heap_case(a_live_header_behind_that_claims_to_be_free_is_refused),
         heap_case(a_class_with_a_damaged_block_is_abandoned_and_another_place_serves),
         heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_taken),
+        heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_promised),
         heap_case(a_larger_class_with_a_damaged_link_is_abandoned),
         heap_case(a_class_whose_list_leads_to_the_untouched_end_is_abandoned),
         heap_case(an_aligned_request_abandons_a_damaged_class_too),

@@ -316,6 +316,7 @@ static void every_bucket_of_a_group_is_inside_its_memory_and_in_use(void** state
         for (unsigned i = 0; i < size; i++) {
             assert_true(used[i]);
         }
+        assert_ptr_equal(buckets + size, (const unsigned char*)memory + record_group_bytes(number));
     }
 }
 
@@ -329,6 +330,8 @@ static void names_of_1_to_63_characters_are_compared_to_their_last(void** state)
         assert_ptr_equal(record_find(test_heap.ctx, long_name(length, 'a')), one);
         assert_ptr_equal(record_find(test_heap.ctx, long_name(length, 'b')), other);
         assert_string_equal(one->name, long_name(length, 'a'));
+        assert_int_equal(block_size(block_of(one)),
+                         heap_need(test_heap.ctx, offsetof(struct record, name) + length + 1));
     }
     (void)heap_verify();
 }

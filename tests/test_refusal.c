@@ -70,6 +70,24 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ hash >> 29;
 }
 
+/* What is known of a module, but for its failures. NULL: nothing. */
+static uint64_t look_at_module(const struct record* record)
+{
+    uint64_t hash = 0;
+    if (record == NULL) {
+        return hash;
+    }
+    hash = mix(record->id, record_measure(record->name).hash);
+    hash = mix(hash, record->references);
+#if DMHEAP_ACCOUNTING
+    hash = mix(hash, record->holding.blocks);
+    hash = mix(hash, record->holding.bytes);
+    hash = mix(hash, record->holding.limit);
+    hash = mix(hash, record->holding.reserve);
+#endif
+    return hash;
+}
+
 /* All that a client could see of the heap; which is sound. */
 static uint64_t look(void)
 {
@@ -81,6 +99,9 @@ static uint64_t look(void)
         hash = mix(hash, block_owner(at));
     }
     assert_true(is_filled(nobodys, 40, 1) && is_filled(modules_block, 40, 2));
+    for (dmheap_word id = OWNER_MODULES; id < RECORD_ID_END;) {
+        hash = mix(hash, look_at_module(record_next(test_heap.ctx, &id, RECORD_ID_END)));
+    }
     hash = mix(hash, (uint64_t)(test_heap.ctx->top));
     return mix(hash, modules());
 }
