@@ -32,9 +32,9 @@ else
     check_fail "the model" "$(cat "$work/whole/out")"
 fi
 
-# $1: a guard, $2: what fails without it
+# $1: a guard, $2: what fails without it, with two calls of each client already
 without() {
-    if verify "$1" "-D$1=0" && grep -F -q "assertion violated ($2)" "$work/$1/out"; then
+    if verify "$1" "-D$1=0" -DCALLS=2 && grep -F -q "assertion violated ($2)" "$work/$1/out"; then
         check_pass "without $1: assertion violated ($2)"
     else
         check_fail "without $1" "$(tail -n 20 "$work/$1/out")"
@@ -42,7 +42,13 @@ without() {
 }
 
 without KEEP_ID 'made_for[place]==generation'
+without KEEP_REFERENCE 'made_for[place]==generation_of[id]'
 without OWN_BLOCKS 'owner[mine]!=0'
 without LOOK_AGAIN 'used[id]&&has_name[id]'
+without ABANDON 'owner[place]!=1'
+without COUNT 'references[id]!=0'
+without DROP ' !(used[id])||(references[id]==(blocks[id]+1))'
+without END_SWEEP 'used[id]==(id==named)'
 without SLICE 'held<=2'
+without COPY_UNLOCKED 'locked!=_pid'
 check_summary
