@@ -10,7 +10,7 @@ FUZZ   := build/fuzz
 ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
 LONG := test cells coverage mutants-share big-endian misra exhaustive random corruption fuzz \
-        fuzz-afl model tsan real-programs
+        fuzz-settings fuzz-afl model tsan real-programs
 
 # Two at a time, unless make is told otherwise.
 test-all:
@@ -116,8 +116,15 @@ fuzz: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 	        $(FUZZ)/$$fuzzer tests/fuzz/$${fuzzer#fuzz_} || exit 1; \
 	done
 
+# Once more with the calls that only such a library has, and where each call proves what it follows.
+# Images are read without these settings. Not beside the other one, for both build the same program.
+fuzz-settings: fuzz
+	@$(MAKE) --no-print-directory ACCOUNTING=1 SEQUENCE=1 GUARD=1 FUZZERS=fuzz_operations fuzz
+
+# AFL++ does not start where an older run left what it found.
 fuzz-afl: $(addprefix $(FUZZ)/afl/,$(FUZZERS))
 	@for fuzzer in $(FUZZERS); do \
+	    rm -rf $(FUZZ)/afl/found-$$fuzzer; \
 	    AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 \
 	        afl-fuzz -V $(TIME) -i tests/fuzz/$${fuzzer#fuzz_} -o $(FUZZ)/afl/found-$$fuzzer \
 	        -- $(FUZZ)/afl/$$fuzzer @@ >$(FUZZ)/afl/$$fuzzer.log || exit 1; \
@@ -225,6 +232,6 @@ real-programs:
 	tests/preload/run.sh $(ONLY)
 
 .PHONY: test-all cells big-endian big-endian-4 big-endian-8 misra exhaustive exhaustive-4 \
-        exhaustive-8 play-exhaustive random play-random corruption play-corruption fuzz fuzz-afl \
-        fuzz-corpus coverage $(addprefix covered-,$(COVERED)) forget-trace trace mutants \
-        mutants-share model preload real-programs
+        exhaustive-8 play-exhaustive random play-random corruption play-corruption fuzz \
+        fuzz-settings fuzz-afl fuzz-corpus coverage $(addprefix covered-,$(COVERED)) forget-trace \
+        trace mutants mutants-share model preload real-programs

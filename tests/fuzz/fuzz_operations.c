@@ -3,10 +3,11 @@
  * A fuzzer's input as a program of operations, played on a heap beside a naive model of it.
  *
  * The first bytes choose the heap, all further ones what clients do: with the nine functions, with
- * those of dmheap_ctx.h, with pointers that are none. After each operation the heaps are proven as a
- * whole, and what the model has is compared with them: addresses, sizes, alignments, owners, content
- * and how many there are. What is refused logs one line, leaves the model right, and is nothing that
- * dmheap_ctx_get_stats called sure to be served right before.
+ * those of dmheap_ctx.h and of DMOD, with pointers that are none, with handles of modules that are
+ * gone. After each operation the heaps are proven as a whole, and what the model has is compared with
+ * them: addresses, sizes, alignments, owners, content and how many there are. What is refused logs one
+ * line, leaves the model right, and is nothing that dmheap_ctx_get_stats called sure to be served right
+ * before.
  *
  * Whatever does not hold ends the program, which is what a fuzzer looks for.
  */
@@ -27,6 +28,13 @@
 #define BUFFER_MAX  6144U
 #define OPERATIONS  400U /* of one input at most */
 #define PRINTED_MAX 400U
+#define DEFAULTS    HEAPS /* in place of a heap's number: those that serve by default */
+
+/* More than a module's record takes, and a group of records along with it, with all settings. */
+#define MODULE_BYTES (64U * DMHEAP_HEADER_BYTES)
+
+/* More than a heap has of its own, at any alignment that is small beside it, with all settings. */
+#define START_BYTES (250U * DMHEAP_HEADER_BYTES)
 
 struct slot {
     unsigned char* ptr; /* NULL: unused */
@@ -37,6 +45,11 @@ struct slot {
     unsigned char seed; /* of its content */
 };
 
+struct handle {
+    struct dmheap_module module; /* all zero: none was opened */
+    bool is_live;                /* the module is still there; else calls by it are refused */
+};
+
 struct heap {
     struct dmheap_ctx* ctx; /* NULL: there is none */
     unsigned char buffer[BUFFER_MAX] __attribute__((aligned(64)));
@@ -44,6 +57,14 @@ struct heap {
     size_t alignment;
     bool is_default;
     bool known[NAMES];
+    struct handle handle[NAMES]; /* by the module's name, the last one that it has or had */
+    unsigned title;              /* its own name */
+    enum dmheap_leak_policy policy;
+    bool has_hook;
+    bool tells_deaths;
+    bool is_bounded; /* a module has, or had, a limit or a reserve */
+    size_t deaths;   /* that were told of the module that is unregistered now ... */
+    size_t lost;     /* ... and of how many blocks */
 };
 
 static struct {
@@ -51,19 +72,16 @@ static struct {
     const uint8_t* end;
     struct slot slot[SLOTS];
     struct heap heap[HEAPS];
-    struct dmheap_module handle[NAMES]; /* of the first heap */
-    bool has_hook;
-    bool keeps_leaks;
-    bool tells_deaths;
-    bool is_bounded;   /* a module has, or had, a limit or a reserve */
     const char* dying; /* the module that is unregistered now */
-    size_t deaths;     /* that were told of it ... */
-    size_t lost;       /* ... and of how many blocks */
     unsigned printed;
 } fuzz;
 
 static const char* const names[NAMES] = {
     NULL, "a", "b", "network", "a module with a name of some length", "module#12", "x"};
+
+/* Of heaps; the last one is too long. */
+#define TITLES 4U
+static const char* const titles[TITLES] = {NULL, "fast", "fifteen letters", "sixteen letters!"};
 
 #define must(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
 
@@ -108,7 +126,42 @@ static unsigned take_name(void)
     return take() % NAMES;
 }
 
+/* Which heap a call names, if there is that one, or DEFAULTS. */
+static unsigned take_asked(void)
+{
+    const unsigned asked = take() % (HEAPS + 1);
+    return asked < HEAPS && fuzz.heap[asked].ctx == NULL ? DEFAULTS : asked;
+}
+
+/* A heap that there is. */
+static unsigned take_heap(void)
+{
+    const unsigned heap = take() % HEAPS;
+    return fuzz.heap[heap].ctx != NULL ? heap : 0;
+}
+
 /* ---- the model ------------------------------------------------------------------------------ */
+
+static struct dmheap_ctx* ctx_of(unsigned asked)
+{
+    return asked < HEAPS ? fuzz.heap[asked].ctx : NULL;
+}
+
+/* Is a call about that heap, too? */
+static bool is_meant(unsigned heap, unsigned asked)
+{
+    return asked < HEAPS ? heap == asked : fuzz.heap[heap].is_default;
+}
+
+/* The first of the heaps that a call is about which knows a module; HEAPS: none does. */
+static unsigned knows(unsigned asked, unsigned name)
+{
+    unsigned heap = 0;
+    while (heap < HEAPS && !(is_meant(heap, asked) && fuzz.heap[heap].known[name])) {
+        heap++;
+    }
+    return heap;
+}
 
 static size_t least_alignment(unsigned heap)
 {
@@ -166,18 +219,34 @@ static void forget_of(unsigned heap, unsigned name)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot* slot = &fuzz.slot[i];
-        if (slot->ptr != NULL && slot->heap == heap && (name == NAMES || slot->name == name)) {
+        if (slot->ptr != NULL && slot->heap == heap && slot->name == name) {
             slot->ptr = NULL;
         }
     }
 }
 
+/* Its blocks go, and its handles stay none for ever. */
+static void forget_module(unsigned heap, unsigned name)
+{
+    forget_of(heap, name);
+    fuzz.heap[heap].known[name] = name == 0; /* there is always nobody */
+    fuzz.heap[heap].handle[name].is_live = false;
+}
+
+/* What was set for a heap goes with it. */
 static void forget_heap(unsigned heap)
 {
-    forget_of(heap, NAMES);
-    memset(fuzz.heap[heap].known, 0, sizeof(fuzz.heap[heap].known));
-    fuzz.heap[heap].ctx = NULL;
-    fuzz.heap[heap].is_default = false;
+    struct heap* gone = &fuzz.heap[heap];
+    for (unsigned name = 0; name < NAMES; name++) {
+        forget_module(heap, name);
+    }
+    gone->ctx = NULL;
+    gone->is_default = false;
+    gone->title = 0;
+    gone->policy = DMHEAP_LEAK_SILENT;
+    gone->has_hook = false;
+    gone->tells_deaths = false;
+    gone->is_bounded = false;
 }
 
 /* Blocks that a module has. */
@@ -251,23 +320,36 @@ static bool is_alignment(size_t alignment)
     return alignment != 0 && (alignment & (alignment - 1)) == 0;
 }
 
-/* Does a heap promise so much to a module? None that may have a limit or a reserve is judged. */
+/*
+ * Does a heap promise so much to a module? None that may have a limit or a reserve is judged. To a
+ * known module, at the default alignment, that is largest_alloc. Where this is twice what all of a
+ * request takes - an alignment, a record -, each part of it is found, wherever free memory lies.
+ */
 static bool is_sure_of(unsigned heap, size_t size, size_t alignment, unsigned name)
 {
+    const bool is_known = fuzz.heap[heap].known[name];
+    const size_t least = least_alignment(heap);
+    const size_t aligned = alignment > least ? alignment : least;
     struct dmheap_stats stats;
-    if (fuzz.is_bounded || fuzz.heap[heap].ctx == NULL || !fuzz.heap[heap].known[name] ||
-        !is_alignment(alignment) || alignment > least_alignment(heap)) {
+    if (fuzz.heap[heap].is_bounded || !is_alignment(alignment)) {
         return false;
     }
     must(dmheap_ctx_get_stats(fuzz.heap[heap].ctx, &stats));
-    return stats.largest_alloc != 0 && size <= stats.largest_alloc;
+    if (stats.largest_alloc == 0 || size > stats.largest_alloc) {
+        return false;
+    }
+    if (is_known && aligned == least) {
+        return true;
+    }
+    return aligned < stats.largest_alloc &&
+           2 * (size + aligned + MODULE_BYTES) <= stats.largest_alloc;
 }
 
-static bool is_sure(size_t size, size_t alignment, unsigned name)
+static bool is_sure(unsigned asked, size_t size, size_t alignment, unsigned name)
 {
     bool is_any = false;
     for (unsigned i = 0; i < HEAPS; i++) {
-        is_any = is_any || (fuzz.heap[i].is_default && is_sure_of(i, size, alignment, name));
+        is_any = is_any || (is_meant(i, asked) && is_sure_of(i, size, alignment, name));
     }
     return is_any;
 }
@@ -279,91 +361,116 @@ static void got(struct slot* slot, void* ptr, size_t size, size_t alignment, uns
     expect_errors(ptr == NULL);
     must(ptr != NULL || !sure);
     if (ptr != NULL) {
+        must(is_alignment(alignment));
         hold(slot, ptr, size, alignment, name);
     }
 }
 
 static void do_malloc(struct slot* slot)
 {
-    const unsigned how = take() % 6;
+    const unsigned how = take() % 10;
+    const unsigned asked = how < 4 ? take_asked() : DEFAULTS;
     const unsigned name = take_name();
     const size_t size = take_size();
-    const size_t alignment = how == 1 ? take_alignment() : 1;
-    const bool sure = how == 2 && fuzz.heap[1].ctx != NULL ? is_sure_of(1, size, alignment, name)
-                                                           : is_sure(size, alignment, name);
+    const size_t alignment = how >= 2 && how < 6 ? take_alignment() : 1;
+    const bool sure = is_sure(asked, size, alignment, name);
+    struct dmheap_ctx* ctx = ctx_of(asked);
     void* ptr;
     switch (how) {
     case 0:
-        ptr = dmheap_realloc(NULL, size, names[name]);
+        ptr = dmheap_ctx_malloc(ctx, size, names[name]);
         break;
     case 1:
-        ptr = dmheap_aligned_alloc(alignment, size, names[name]);
-        must(ptr == NULL || is_alignment(alignment));
+        ptr = dmheap_ctx_realloc(ctx, NULL, size, names[name]);
         break;
     case 2:
-        ptr = dmheap_ctx_malloc(fuzz.heap[1].ctx, size, names[name]);
+        ptr = dmheap_ctx_aligned_alloc(ctx, alignment, size, names[name]);
         break;
     case 3:
+        ptr = dmheap_ctx_aligned_realloc(ctx, NULL, alignment, size, names[name]);
+        break;
+    case 4:
+        ptr = dmheap_aligned_alloc(alignment, size, names[name]);
+        break;
+    case 5:
+        ptr = Dmod_AlignedMallocEx(size, alignment, names[name]);
+        break;
+    case 6:
         ptr = Dmod_MallocEx(size, names[name]);
+        break;
+    case 7:
+        ptr = Dmod_ReallocEx(NULL, size, names[name]);
+        break;
+    case 8:
+        ptr = dmheap_realloc(NULL, size, names[name]);
         break;
     default:
         ptr = dmheap_malloc(size, names[name]);
         break;
     }
+    must(ptr == NULL || is_meant(heap_of(ptr), asked));
     got(slot, ptr, size, alignment, name, sure);
 }
 
 static void do_calloc(struct slot* slot)
 {
+    const unsigned asked = take_asked();
     const unsigned name = take_name();
     const size_t count = take_size();
     const size_t size = take_size();
-    const bool sure = (size == 0 || count <= SIZE_MAX / size) && is_sure(count * size, 1, name);
-    const unsigned char* ptr = dmheap_ctx_calloc(NULL, count, size, names[name]);
+    const bool is_size = size == 0 || count <= SIZE_MAX / size;
+    const bool sure = is_size && is_sure(asked, count * size, 1, name);
+    unsigned char* ptr = dmheap_ctx_calloc(ctx_of(asked), count, size, names[name]);
+    must(ptr == NULL || (is_size && is_meant(heap_of(ptr), asked)));
     for (size_t i = 0; ptr != NULL && i < count * size; i++) {
         must(ptr[i] == 0);
     }
-    must(ptr == NULL || size == 0 || count <= SIZE_MAX / size);
-    got(slot, (void*)(uintptr_t)ptr, count * size, 1, name, sure);
+    got(slot, ptr, count * size, 1, name, sure);
 }
 
+/* By any handle there is or was, of any heap; one that was never opened is all zero. */
 static void do_malloc_for(struct slot* slot)
 {
-    const unsigned name = 1 + take() % (NAMES - 1);
+    const unsigned heap = take() % HEAPS;
+    const unsigned name = take_name();
+    const unsigned asked = take_asked();
     const size_t size = take_size();
-    const unsigned how = take();
-    const size_t alignment = how % 8 >= 6 ? take_alignment() : 1;
-    bool sure = false;
-    if (how % 2 != 0) {
-        (void)dmheap_ctx_open_module(fuzz.heap[0].ctx, names[name], &fuzz.handle[name]);
-        fuzz.heap[0].known[name] = fuzz.heap[0].known[name] || fuzz.handle[name].serial != 0;
-        test_port_forget_lines();
-        sure = fuzz.handle[name].serial != 0 && is_sure_of(0, size, alignment, name);
-    }
+    const size_t alignment = take() % 4 == 0 ? take_alignment() : 1;
+    const struct handle* handle = &fuzz.heap[heap].handle[name];
+    const bool serves = handle->is_live && is_meant(heap, asked);
+    const bool sure = serves && is_sure_of(heap, size, alignment, name);
     void* ptr = alignment == 1
-                    ? dmheap_ctx_malloc_for(NULL, size, fuzz.handle[name])
-                    : dmheap_ctx_aligned_alloc_for(NULL, alignment, size, fuzz.handle[name]);
-    must(ptr == NULL || (fuzz.heap[0].known[name] && is_alignment(alignment)));
+                    ? dmheap_ctx_malloc_for(ctx_of(asked), size, handle->module)
+                    : dmheap_ctx_aligned_alloc_for(ctx_of(asked), alignment, size, handle->module);
+    must(ptr == NULL || (serves && heap_of(ptr) == heap));
     got(slot, ptr, size, alignment, name, sure);
+}
+
+/* A block of the heaps by default is found without its heap, too. */
+static void* resize(const struct slot* slot, size_t alignment, size_t size, unsigned how)
+{
+    const char* other = names[(slot->name + 1) % NAMES]; /* ignored: the block has an owner */
+    const bool is_default = fuzz.heap[slot->heap].is_default;
+    struct dmheap_ctx* ctx = is_default && how % 2 != 0 ? NULL : fuzz.heap[slot->heap].ctx;
+    if (alignment != 1) {
+        return dmheap_ctx_aligned_realloc(ctx, slot->ptr, alignment, size, NULL);
+    }
+    if (is_default && how < 4) {
+        return how < 2 ? Dmod_ReallocEx(slot->ptr, size, other)
+                       : dmheap_realloc(slot->ptr, size, other);
+    }
+    return dmheap_ctx_realloc(ctx, slot->ptr, size, other);
 }
 
 static void do_realloc(struct slot* slot)
 {
     const size_t size = take_size();
     const struct slot before = *slot;
-    const size_t alignment = take() % 4 == 0 ? take_alignment() : 1;
+    const unsigned how = take() % 8;
+    const size_t alignment = how >= 6 ? take_alignment() : 1;
     const size_t wanted = alignment > before.alignment ? alignment : before.alignment;
     const bool sure = is_alignment(alignment) && is_sure_of(before.heap, size, wanted, before.name);
-    struct dmheap_ctx* ctx = fuzz.heap[slot->heap].ctx;
-    const char* other = names[(before.name + 1) % NAMES]; /* ignored: the block has an owner */
-    unsigned char* ptr;
-    if (alignment != 1) {
-        ptr = dmheap_ctx_aligned_realloc(ctx, slot->ptr, alignment, size, NULL);
-    } else if (fuzz.heap[slot->heap].is_default) {
-        ptr = dmheap_realloc(slot->ptr, size, other);
-    } else {
-        ptr = dmheap_ctx_realloc(ctx, slot->ptr, size, other);
-    }
+    unsigned char* ptr = resize(slot, alignment, size, how);
     expect_errors(ptr == NULL);
     if (ptr == NULL) {
         must(!sure);
@@ -378,11 +485,21 @@ static void do_realloc(struct slot* slot)
 
 static void do_free(struct slot* slot)
 {
+    const unsigned how = fuzz.heap[slot->heap].is_default ? take() % 4 : 0;
     const bool now = take() % 2 != 0;
-    if (fuzz.heap[slot->heap].is_default) {
-        dmheap_free(slot->ptr, now);
-    } else {
+    switch (how) {
+    case 0:
         dmheap_ctx_free(fuzz.heap[slot->heap].ctx, slot->ptr, now);
+        break;
+    case 1:
+        dmheap_ctx_free(NULL, slot->ptr, now);
+        break;
+    case 2:
+        Dmod_FreeEx(slot->ptr, now);
+        break;
+    default:
+        dmheap_free(slot->ptr, now);
+        break;
     }
     expect_errors(0);
     slot->ptr = NULL;
@@ -409,41 +526,71 @@ static void do_slot(void)
 
 /* ---- operations: what is wrong ------------------------------------------------------------------ */
 
-static bool is_held(const void* ptr)
+/* Is there a block at `ptr` in one of the heaps that a call is about? */
+static bool is_held(const void* ptr, unsigned asked)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
-        if (fuzz.slot[i].ptr == ptr) {
+        if (fuzz.slot[i].ptr == ptr && is_meant(fuzz.slot[i].heap, asked)) {
             return true;
         }
     }
     return false;
 }
 
-/* Anywhere in or beside a buffer. */
+/* Anywhere in or beside a buffer, or where a block is: for other heaps it is none. */
+static void* take_pointer(void)
+{
+    const unsigned where = take() % (HEAPS + 1);
+    if (where == HEAPS) {
+        return any_slot()->ptr;
+    }
+    const unsigned offset = (take() * 256U + take()) % (BUFFER_MAX + 64);
+    return (void*)((uintptr_t)fuzz.heap[where].buffer + offset);
+}
+
 static void do_bad_pointer(void)
 {
     char owner[DMHEAP_NAME_BYTES];
-    const unsigned how = take() % 5;
-    struct heap* heap = &fuzz.heap[take() % HEAPS];
-    void* ptr = (void*)((uintptr_t)heap->buffer + (take() * 256U + take()) % (BUFFER_MAX + 64));
-    if (is_held(ptr)) {
+    const unsigned how = take() % 12;
+    const unsigned asked = how < 6 ? take_asked() : DEFAULTS;
+    struct dmheap_ctx* ctx = ctx_of(asked);
+    void* ptr = take_pointer();
+    if (ptr == NULL || is_held(ptr, asked)) {
         return;
     }
     switch (how) {
     case 0:
-        dmheap_free(ptr, true);
+        dmheap_ctx_free(ctx, ptr, false);
         break;
     case 1:
-        must(dmheap_realloc(ptr, take_size(), NULL) == NULL);
+        must(dmheap_ctx_realloc(ctx, ptr, take_size(), NULL) == NULL);
         break;
     case 2:
-        must(!Dmod_RetagEx(ptr, names[take_name()]));
+        must(dmheap_ctx_aligned_realloc(ctx, ptr, take_alignment(), take_size(), NULL) == NULL);
         break;
     case 3:
-        must(dmheap_ctx_usable_size(NULL, ptr) == 0);
+        must(!dmheap_ctx_retag(ctx, ptr, names[take_name()]));
+        break;
+    case 4:
+        must(dmheap_ctx_usable_size(ctx, ptr) == 0);
+        break;
+    case 5:
+        must(!dmheap_ctx_owner_of(ctx, ptr, owner) && owner[0] == '\0');
+        break;
+    case 6:
+        Dmod_FreeEx(ptr, true);
+        break;
+    case 7:
+        must(Dmod_ReallocEx(ptr, take_size(), NULL) == NULL);
+        break;
+    case 8:
+        must(!Dmod_RetagEx(ptr, names[take_name()]));
+        break;
+    case 9:
+        must(dmheap_realloc(ptr, take_size(), NULL) == NULL);
         break;
     default:
-        must(!dmheap_ctx_owner_of(heap->ctx, ptr, owner));
+        dmheap_free(ptr, true);
         break;
     }
     expect_errors(1);
@@ -454,11 +601,8 @@ static void do_check_of_copy(void)
 {
     static unsigned char copy[BUFFER_MAX];
     struct dmheap_finding finding;
-    const struct heap* heap = &fuzz.heap[take() % HEAPS];
+    const struct heap* heap = &fuzz.heap[take_heap()];
     const unsigned count = take() % 8;
-    if (heap->ctx == NULL) {
-        return;
-    }
     memcpy(copy, heap->buffer, heap->size);
     for (unsigned i = 0; i < count; i++) {
         copy[(take() * 256U + take()) % heap->size] = (unsigned char)take();
@@ -474,98 +618,207 @@ static void do_check_of_copy(void)
 
 /* ---- operations: modules -------------------------------------------------------------------------- */
 
-static void do_register(void)
+/*
+ * One of the heaps knows a name from now on that none of them knew: to its own name only a known
+ * module is renamed.
+ */
+static void learn(unsigned asked, unsigned name)
 {
-    const unsigned name = take_name();
-    bool is_known = false;
+    test_port_forget_lines();
     for (unsigned i = 0; i < HEAPS; i++) {
-        is_known = is_known || (fuzz.heap[i].is_default && fuzz.heap[i].known[name]);
+        struct heap* heap = &fuzz.heap[i];
+        if (is_meant(i, asked)) {
+            must(!heap->known[name]);
+            heap->known[name] = dmheap_ctx_rename_module(heap->ctx, names[name], names[name]);
+        }
     }
-    const bool done = dmheap_register_module(names[name]);
-    expect_errors(!done);
-    must(done || !is_known || name == 0);
-    must(!done || name != 0);
-    for (unsigned i = 0; done && !is_known && i < HEAPS; i++) {
-        struct heap* heap = &fuzz.heap[i]; /* to its own name only a known module is renamed */
-        heap->known[name] =
-            heap->ctx != NULL && dmheap_ctx_rename_module(heap->ctx, names[name], names[name]);
-    }
+    must(knows(asked, name) < HEAPS);
     test_port_forget_lines();
 }
 
-/* The first heap tells of a module that died, and of what it had. */
-static void note_death(const struct dmheap_death* death, void* context)
+static void do_register(void)
 {
-    must(context == &fuzz.deaths && death->ctx == fuzz.heap[0].ctx);
-    must(strcmp(death->module_name, fuzz.dying) == 0);
-    must((death->blocks == 0) == (death->bytes == 0));
-    fuzz.deaths++;
-    fuzz.lost += death->blocks;
+    const bool by_default = take() % 2 != 0;
+    const unsigned asked = by_default ? DEFAULTS : take_asked();
+    const unsigned name = take_name();
+    const bool is_known = name != 0 && knows(asked, name) < HEAPS;
+    const bool sure = name != 0 && (is_known || is_sure(asked, 0, 1, name));
+    const bool done = by_default ? dmheap_register_module(names[name])
+                                 : dmheap_ctx_register_module(ctx_of(asked), names[name]);
+    must(test_port_lines_of(TEST_WARN) == is_known);
+    must(test_port_lines_of(TEST_INFO) == (done && !is_known));
+    expect_errors(!done);
+    must(done ? name != 0 : !sure);
+    if (done && !is_known) {
+        learn(asked, name);
+    }
 }
 
-/* Is a module unregistered from that heap, too? */
-static bool is_meant(unsigned heap, bool from_second)
+static void do_open(void)
 {
-    return from_second && fuzz.heap[1].ctx != NULL ? heap == 1 : fuzz.heap[heap].is_default;
+    const unsigned asked = take_asked();
+    const unsigned name = take_name();
+    const bool is_known = name != 0 && knows(asked, name) < HEAPS;
+    const bool sure = name != 0 && (is_known || is_sure(asked, 0, 1, name));
+    struct dmheap_module module;
+    const bool done = dmheap_ctx_open_module(ctx_of(asked), names[name], &module);
+    expect_errors(!done);
+    if (!done) {
+        must(!sure && module.id == 0 && module.serial == 0);
+        return;
+    }
+    must(name != 0);
+    if (!is_known) {
+        learn(asked, name);
+    }
+    struct handle* handle = &fuzz.heap[knows(asked, name)].handle[name];
+    must(!handle->is_live || memcmp(&handle->module, &module, sizeof(module)) == 0);
+    handle->module = module;
+    handle->is_live = true;
+}
+
+/* A heap tells of a module that died, and of what it had. */
+static void note_death(const struct dmheap_death* death, void* context)
+{
+    struct heap* heap = context;
+    must(death->ctx == heap->ctx);
+    must(strcmp(death->module_name, fuzz.dying) == 0);
+    must((death->blocks == 0) == (death->bytes == 0));
+    heap->deaths++;
+    heap->lost += death->blocks;
+}
+
+static bool is_kept(unsigned heap, unsigned name)
+{
+    return name != 0 && fuzz.heap[heap].policy == DMHEAP_LEAK_KEEP && held_by(heap, name) != 0;
+}
+
+/* Lines of level WARN about what a module leaves in a heap. */
+static size_t lines_of_leak(unsigned heap, unsigned name)
+{
+    const size_t held = name != 0 ? held_by(heap, name) : 0;
+    switch (fuzz.heap[heap].policy) {
+    case DMHEAP_LEAK_SUMMARY:
+        return held != 0;
+    case DMHEAP_LEAK_BLOCKS:
+        return held != 0 ? held + 1 : 0;
+    default:
+        return 0;
+    }
+}
+
+/* A module goes from a heap, which has told of it if it does so. */
+static void end_module(unsigned heap, unsigned name)
+{
+    const bool is_told = name != 0 && fuzz.heap[heap].tells_deaths && fuzz.heap[heap].known[name];
+    must(fuzz.heap[heap].deaths == is_told);
+    must(fuzz.heap[heap].lost == (is_told ? held_by(heap, name) : 0));
+    fuzz.heap[heap].deaths = 0;
+    fuzz.heap[heap].lost = 0;
+    if (name != 0) {
+        forget_module(heap, name);
+    }
+}
+
+/* By one of three calls for the heaps that serve by default. */
+static void unregister(unsigned asked, const char* name)
+{
+    const unsigned how = asked == DEFAULTS ? take() % 3 : 0;
+    if (how == 0) {
+        dmheap_ctx_unregister_module(ctx_of(asked), name);
+    } else if (how == 1) {
+        dmheap_unregister_module(name);
+    } else {
+        Dmod_FreeModule(name);
+    }
 }
 
 static void do_unregister(void)
 {
     const unsigned name = take_name();
-    const bool from_second = take() % 4 == 0;
-    const bool goes = name != 0 && fuzz.heap[0].known[name] && is_meant(0, from_second);
-    const size_t held = held_by(0, name);
-    const bool is_kept = is_meant(0, from_second) && fuzz.keeps_leaks && held != 0;
-    fuzz.dying = names[name];
-    fuzz.deaths = 0;
-    fuzz.lost = 0;
-    if (from_second) {
-        dmheap_ctx_unregister_module(fuzz.heap[1].ctx, names[name]);
-    } else {
-        dmheap_unregister_module(names[name]);
+    const unsigned asked = take_asked();
+    const bool is_known = name != 0 && knows(asked, name) < HEAPS;
+    bool keeps = false;
+    size_t warnings = 0;
+    for (unsigned i = 0; i < HEAPS; i++) {
+        keeps = keeps || (is_meant(i, asked) && is_kept(i, name));
+        warnings += is_meant(i, asked) ? lines_of_leak(i, name) : 0;
     }
-    test_port_forget_lines();
-    must(fuzz.deaths == (fuzz.tells_deaths && goes && !is_kept));
-    must(fuzz.lost == (fuzz.deaths != 0 ? held : 0));
-    for (unsigned i = 0; name != 0 && !is_kept && i < HEAPS; i++) {
-        if (is_meant(i, from_second)) {
-            forget_of(i, name);
-            fuzz.heap[i].known[name] = false;
+    fuzz.dying = names[name];
+    unregister(asked, names[name]);
+    must(test_port_lines_of(TEST_WARN) == (keeps ? 0 : warnings));
+    must(test_port_lines_of(TEST_INFO) == (is_known && !keeps));
+    expect_errors(keeps);
+    for (unsigned i = 0; !keeps && i < HEAPS; i++) {
+        if (is_meant(i, asked)) {
+            end_module(i, name);
         }
     }
+    must(fuzz.heap[0].deaths == 0 && fuzz.heap[1].deaths == 0);
 }
 
 static void do_retag(struct slot* slot)
 {
     const unsigned name = take_name();
-    const bool done = dmheap_ctx_retag(fuzz.heap[slot->heap].ctx, slot->ptr, names[name]);
+    const unsigned how = fuzz.heap[slot->heap].is_default ? take() % 3 : 0;
+    struct heap* heap = &fuzz.heap[slot->heap];
+    struct dmheap_ctx* ctx = how == 0 ? heap->ctx : NULL;
+    const bool sure = heap->known[name] ? !heap->is_bounded : is_sure_of(slot->heap, 0, 1, name);
+    const bool done = how == 2 ? Dmod_RetagEx(slot->ptr, names[name])
+                               : dmheap_ctx_retag(ctx, slot->ptr, names[name]);
     expect_errors(!done);
-    must(done || !fuzz.heap[slot->heap].known[name] || fuzz.is_bounded);
+    must(done || !sure);
     if (done) {
         slot->name = name;
-        fuzz.heap[slot->heap].known[name] = true;
+        heap->known[name] = true;
     }
+}
+
+/* A heap's module has another name; its blocks and its handle stay its own. */
+static void rename_in(unsigned heap, unsigned old, unsigned new)
+{
+    struct handle* handle = fuzz.heap[heap].handle;
+    fuzz.heap[heap].known[old] = false;
+    fuzz.heap[heap].known[new] = true;
+    if (handle[old].is_live) {
+        handle[new] = handle[old];
+        memset(&handle[old], 0, sizeof(handle[old]));
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot* slot = &fuzz.slot[i];
+        if (slot->ptr != NULL && slot->heap == heap && slot->name == old) {
+            slot->name = new;
+        }
+    }
+}
+
+/* Is there memory for another record in each heap where a module is to have one? */
+static bool is_sure_to_rename(unsigned asked, unsigned old, unsigned new)
+{
+    bool are_all = true;
+    for (unsigned i = 0; i < HEAPS; i++) {
+        are_all = are_all &&
+                  (!is_meant(i, asked) || !fuzz.heap[i].known[old] || is_sure_of(i, 0, 1, new));
+    }
+    return are_all;
 }
 
 static void do_rename(void)
 {
-    struct heap* heap = &fuzz.heap[0];
+    const unsigned asked = take_asked();
     const unsigned old = take_name();
     const unsigned new = take_name();
-    const bool done = dmheap_ctx_rename_module(heap->ctx, names[old], names[new]);
+    const bool may = old != 0 && new != 0 && knows(asked, old) < HEAPS &&
+                     (old == new || knows(asked, new) == HEAPS);
+    const bool sure = may && (old == new || is_sure_to_rename(asked, old, new));
+    const bool done = asked == DEFAULTS && take() % 2 != 0
+                          ? Dmod_RenameTag(names[old], names[new])
+                          : dmheap_ctx_rename_module(ctx_of(asked), names[old], names[new]);
     expect_errors(!done);
-    if (!done || old == new) {
-        must(!done || heap->known[old]);
-        return;
-    }
-    must(old != 0 && new != 0 && heap->known[old] && !heap->known[new]);
-    heap->known[old] = false;
-    heap->known[new] = true;
-    fuzz.handle[new] = fuzz.handle[old]; /* it stays the module's */
-    memset(&fuzz.handle[old], 0, sizeof(fuzz.handle[old]));
-    for (unsigned i = 0; i < SLOTS; i++) {
-        if (fuzz.slot[i].ptr != NULL && fuzz.slot[i].heap == 0 && fuzz.slot[i].name == old) {
-            fuzz.slot[i].name = new;
+    must(done ? may : !sure);
+    for (unsigned i = 0; done && old != new&& i < HEAPS; i++) {
+        if (is_meant(i, asked) && fuzz.heap[i].known[old]) {
+            rename_in(i, old, new);
         }
     }
 }
@@ -574,12 +827,12 @@ static void do_rename(void)
 
 static bool free_something(const struct dmheap_failure* failure, void* context)
 {
-    (void)context;
-    (void)failure;
+    const struct heap* heap = context;
+    must(failure->ctx == heap->ctx && failure->calls == 1);
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot* slot = &fuzz.slot[i];
-        if (slot->ptr != NULL && slot->heap == 0 && slot->size > 50) {
-            dmheap_ctx_free(fuzz.heap[0].ctx, slot->ptr, true);
+        if (slot->ptr != NULL && &fuzz.heap[slot->heap] == heap && slot->size > 50) {
+            dmheap_ctx_free(heap->ctx, slot->ptr, true);
             slot->ptr = NULL;
             return true;
         }
@@ -595,6 +848,12 @@ static bool count_lines(const char* line, void* context)
     return true;
 }
 
+/* Is a heap sure to be made so? */
+static bool starts(size_t size, size_t alignment)
+{
+    return size >= START_BYTES && is_alignment(alignment) && alignment <= size / 8;
+}
+
 static void do_second_heap(void)
 {
     struct heap* heap = &fuzz.heap[1];
@@ -605,12 +864,54 @@ static void do_second_heap(void)
         heap->size = 600 + take() * 8U;
         heap->alignment = (size_t)4 << take() % 5;
         heap->ctx = dmheap_ctx_init(heap->buffer, heap->size, heap->alignment);
+        expect_errors(heap->ctx == NULL);
+        must(heap->ctx != NULL || !starts(heap->size, heap->alignment));
     } else {
         heap->is_default = take() % 2 != 0;
         must(heap->is_default ? dmheap_ctx_add_default(heap->ctx)
                               : dmheap_ctx_remove_default(heap->ctx));
     }
     test_port_forget_lines();
+}
+
+/* No two heaps have the same name. */
+static void do_title(void)
+{
+    const unsigned asked = take_asked();
+    const unsigned named = asked < HEAPS ? asked : 0; /* the first by default */
+    const unsigned title = take() % TITLES;
+    const bool is_free = title == 0 || fuzz.heap[1 - named].title != title;
+    const bool done = dmheap_ctx_set_name(ctx_of(asked), titles[title]);
+    must(done == (is_free && title != TITLES - 1));
+    expect_errors(!done);
+    fuzz.heap[named].title = done ? title : fuzz.heap[named].title;
+}
+
+/* What is told of a heap itself. */
+static void look_at_heap(unsigned heap)
+{
+    char name[DMHEAP_CTX_NAME_BYTES];
+    struct dmheap_ctx* ctx = fuzz.heap[heap].ctx;
+    const char* title = titles[fuzz.heap[heap].title];
+    must(dmheap_ctx_is_initialized(ctx) && dmheap_ctx_get_name(ctx, name));
+    must(strcmp(name, title != NULL ? title : "") == 0);
+    must(dmheap_ctx_find(title) == (title != NULL ? ctx : NULL));
+}
+
+/* What is told of all of them, and of one that is none. */
+static void look_at_heaps(void)
+{
+    char name[DMHEAP_CTX_NAME_BYTES];
+    struct dmheap_ctx* none = (struct dmheap_ctx*)(uintptr_t)(fuzz.heap[0].buffer + 1);
+    must(dmheap_is_initialized() && dmheap_ctx_is_initialized(NULL));
+    must(!dmheap_ctx_is_initialized(none) && !dmheap_ctx_get_name(none, name));
+    must(dmheap_ctx_get_default(0) == fuzz.heap[0].ctx);
+    must(dmheap_ctx_get_default(1) == (fuzz.heap[1].is_default ? fuzz.heap[1].ctx : NULL));
+    must(dmheap_ctx_get_default(2) == NULL && dmheap_ctx_find(titles[TITLES - 1]) == NULL);
+    for (unsigned i = 1; i < TITLES; i++) {
+        const bool is_there = fuzz.heap[0].title == i || fuzz.heap[1].title == i;
+        must((dmheap_ctx_find(titles[i]) != NULL) == is_there);
+    }
 }
 
 static bool count_module(const struct dmheap_module_info* info, void* context)
@@ -674,16 +975,19 @@ static void look_at_modules(unsigned heap)
 
 static void do_look(void)
 {
+    const unsigned asked = take_asked();
     struct dmheap_stats stats;
-    fuzz.printed = 0;
     for (unsigned i = 0; i < HEAPS; i++) {
         if (fuzz.heap[i].ctx != NULL) {
+            look_at_heap(i);
             look_at_modules(i);
         }
     }
-    must(dmheap_is_initialized());
-    must(dmheap_ctx_report(NULL, take() % 32, count_lines, NULL));
-    must(dmheap_ctx_get_stats(NULL, &stats));
+    look_at_heaps();
+    fuzz.printed = 0;
+    must(dmheap_ctx_report(ctx_of(asked), take() % 32, count_lines, NULL));
+    must(fuzz.printed != 0);
+    must(dmheap_ctx_get_stats(ctx_of(asked), &stats));
     must(stats.used + stats.free == stats.size && stats.largest_free <= stats.free);
     expect_errors(0);
 }
@@ -696,7 +1000,7 @@ static void do_init_again(void)
     const size_t alignment = take_alignment();
     const bool done = dmheap_init(heap->buffer, size, alignment);
     expect_errors(!done);
-    must(done || size < 2500 || !is_alignment(alignment) || alignment > 64);
+    must(done || !starts(size, alignment));
     if (done) {
         forget_heap(0);
         forget_heap(1);
@@ -704,19 +1008,16 @@ static void do_init_again(void)
         heap->alignment = alignment;
         heap->ctx = dmheap_ctx_get_default(0);
         heap->is_default = true;
-        fuzz.has_hook = false;
-        fuzz.keeps_leaks = false;
-        fuzz.tells_deaths = false;
-        fuzz.is_bounded = false;
     }
 }
 
 #if DMHEAP_ACCOUNTING
 static void do_account(void)
 {
-    const unsigned heap = fuzz.heap[1].ctx != NULL ? take() % HEAPS : 0;
+    const unsigned heap = take_heap();
     struct dmheap_ctx* ctx = fuzz.heap[heap].ctx;
     const unsigned name = take_name();
+    const bool sure = is_sure_of(heap, 0, 1, name);
     const unsigned how = take() % 4;
     const size_t size = how < 2 && take() % 2 != 0 ? take_size() : 0;
     struct dmheap_account account;
@@ -727,6 +1028,7 @@ static void do_account(void)
     switch (how) {
     case 0:
         done = dmheap_ctx_set_limit(ctx, names[name], size != 0 ? size - 1 : SIZE_MAX);
+        must(done || !sure);
         break;
     case 1:
         done = dmheap_ctx_set_reserve(ctx, names[name], size);
@@ -743,7 +1045,7 @@ static void do_account(void)
     }
     expect_errors(!done);
     if (how < 2 && done) {
-        fuzz.is_bounded = fuzz.is_bounded || size != 0;
+        fuzz.heap[heap].is_bounded = fuzz.heap[heap].is_bounded || size != 0;
         fuzz.heap[heap].known[name] = true;
     }
     must(dmheap_ctx_get_heap_account(ctx, &all));
@@ -762,33 +1064,47 @@ static void do_account(void)
 }
 #endif
 
+/* NULL is the first heap by default. */
 static void do_policy(void)
 {
-    struct dmheap_ctx* ctx = fuzz.heap[0].ctx;
-    switch (take() % 8) {
+    const unsigned asked = take_asked();
+    struct dmheap_ctx* ctx = ctx_of(asked);
+    struct heap* heap = &fuzz.heap[asked < HEAPS ? asked : 0];
+    switch (take() % 10) {
     case 0:
     case 1:
-        fuzz.has_hook = !fuzz.has_hook;
-        must(dmheap_ctx_set_failure_hook(ctx, fuzz.has_hook ? free_something : NULL, NULL));
+        heap->has_hook = !heap->has_hook;
+        must(dmheap_ctx_set_failure_hook(ctx, heap->has_hook ? free_something : NULL, heap));
         break;
     case 2:
     case 3:
-        fuzz.keeps_leaks = !fuzz.keeps_leaks;
-        must(dmheap_ctx_set_leak_policy(ctx,
-                                        fuzz.keeps_leaks ? DMHEAP_LEAK_KEEP : DMHEAP_LEAK_SILENT));
+        heap->policy = (enum dmheap_leak_policy)(take() % (DMHEAP_LEAK_KEEP + 1));
+        must(dmheap_ctx_set_leak_policy(ctx, heap->policy));
         break;
     case 4:
-        fuzz.tells_deaths = !fuzz.tells_deaths;
-        must(dmheap_ctx_set_death_hook(ctx, fuzz.tells_deaths ? note_death : NULL, &fuzz.deaths));
+        heap->tells_deaths = !heap->tells_deaths;
+        must(dmheap_ctx_set_death_hook(ctx, heap->tells_deaths ? note_death : NULL, heap));
         break;
     case 5:
         do_init_again();
+        break;
+    case 6:
+        do_title();
         break;
     default:
         do_account();
         break;
     }
     expect_errors(0);
+}
+
+static void do_concatenate(void)
+{
+    if (take() % 2 != 0) {
+        dmheap_concatenate_free_blocks();
+    } else {
+        dmheap_ctx_concatenate_free_blocks(ctx_of(take_asked()));
+    }
 }
 
 /* ---- one input -------------------------------------------------------------------------------------- */
@@ -828,7 +1144,10 @@ static void do_operation(void)
         do_check_of_copy();
         break;
     case 9:
-        dmheap_concatenate_free_blocks();
+        do_concatenate();
+        break;
+    case 10:
+        do_open();
         break;
     default:
         do_slot();
@@ -847,6 +1166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
     heap->alignment = (size_t)1 << take() % 8;
     const bool done = dmheap_init(heap->buffer, heap->size, heap->alignment);
     expect_errors(!done);
+    must(done || !starts(heap->size, heap->alignment));
     if (!done) {
         return 0;
     }
@@ -856,8 +1176,6 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
     fuzz.heap[1].known[0] = true;
     for (unsigned i = 0; i < OPERATIONS && fuzz.at < fuzz.end; i++) {
         do_operation();
-        fuzz.heap[0].known[0] = true;
-        fuzz.heap[1].known[0] = true;
         compare();
     }
     if (fuzz.heap[1].ctx != NULL) {
