@@ -26,7 +26,7 @@ cells:
 # ---- the other byte order ----------------------------------------------------------
 
 # With either header width. An emulator and the address sanitizer do not go together.
-BIG_ENDIAN := CC=s390x-linux-gnu-gcc-12 SANITIZE= EMULATOR=qemu-s390x
+BIG_ENDIAN := CC=s390x-linux-gnu-gcc-12 SANITIZE=undefined LDFLAGS=-static-libubsan EMULATOR=qemu-s390x
 
 big-endian: big-endian-4 big-endian-8
 
