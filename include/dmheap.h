@@ -112,8 +112,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void, _unregister_module, (const char* module_name
  *
  * Looked at are up to three free blocks of the size's own class, then one of the next larger class
  * that has any, then the untouched end of the heap. Where the default alignment is above 16, the
- * places are those of dmheap_aligned_alloc. A new owner's record is allocated then, in the places of
- * dmheap_aligned_alloc. Cost: constant.
+ * places are those of dmheap_aligned_alloc. After the block, a new owner's record is allocated, and a
+ * table of ids where those there are full, in the places of dmheap_aligned_alloc. Cost: constant.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, void*, _malloc, (size_t size, const char* module_name));
 

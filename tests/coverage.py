@@ -10,7 +10,7 @@ numbers of branches must have all of them taken somewhere. LIST says what no tes
 
     file ## function ## text of the line ## line or branch ## reason
 
-"line" excuses one that is never executed, "branch" one of which one branch is never taken. It fails if
+"line" excuses one that is never executed, "branch" one with exactly one branch that is never taken. It fails if
 anything else is not covered, and for an entry that is covered, is not there, or is there twice.
 """
 import collections
@@ -95,8 +95,8 @@ def main():
                      "line" if count == 0 else "branch")
             if count == 0 or 0 in branches:
                 most = max((shape.count(0) for shape in shapes.values()), default=0)
+                used[entry] += entry in entries
                 if entry in entries and (count == 0 or most == 1):
-                    used[entry] += 1
                     figures[4] += 1
                     continue
                 what = ("never executed" if count == 0 else

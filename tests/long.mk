@@ -14,7 +14,7 @@ LONG := test cells coverage mutants-share big-endian misra exhaustive random cor
 
 # Two at a time, unless make is told otherwise.
 test-all:
-	+@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) $(LONG)
+	+@$(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j2) $(LONG)
 
 # ---- cells -----------------------------------------------------------------------
 

@@ -211,7 +211,7 @@ static void a_share_is_rounded_and_never_above_all(void** state)
     assert_int_equal(bits_share_shown(UINTPTR_MAX - 1, UINTPTR_MAX, 1000), 999);
 }
 
-/* With one halving more or less of these numbers than are needed, they would be rounded otherwise. */
+/* Halved once more, or once less, than they need, these would be rounded otherwise. */
 static void a_share_of_large_numbers_is_as_exact_as_can_be(void** state)
 {
     (void)state;

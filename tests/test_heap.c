@@ -280,8 +280,9 @@ static void a_buffer_beyond_what_a_header_can_tell_is_refused(void** state)
     assert_int_equal(lay_out(buffer, HEAP_SIZE_MAX + 1, 8), VERDICT_TOO_LARGE);
     assert_int_equal(lay_out(buffer, UINTPTR_MAX - 4096, 8), VERDICT_TOO_LARGE);
 #if UINTPTR_MAX > UINT32_MAX
-    assert_int_equal(lay_out(buffer, ((size_t)1 << 32) + 8 * KIB, 8), /* 8 KiB, in 4 bytes */
-                     HAS_NARROW_WORDS ? VERDICT_TOO_LARGE : VERDICT_OK);
+    assert_int_equal(
+        lay_out(buffer, ((size_t)1 << 32) + 8 * KIB, 8), /* cut off to 4 bytes: 8 KiB */
+        HAS_NARROW_WORDS ? VERDICT_TOO_LARGE : VERDICT_OK);
 #endif
 }
 
@@ -1110,7 +1111,7 @@ static void a_free_block_that_ends_in_the_untouched_end_is_not_promised(void** s
                      index_floor(test_heap.ctx, size_class) - BLOCK_OVERHEAD_BYTES);
 }
 
-static void of_a_full_heap_nothing_is_promised_at_any_alignment(void** state)
+static void what_is_promised_is_served_until_the_heap_is_full(void** state)
 {
     (void)state;
     for (size_t alignment = GRANULE; alignment <= 512; alignment *= 2) {
@@ -1120,6 +1121,7 @@ static void of_a_full_heap_nothing_is_promised_at_any_alignment(void** state)
             assert_non_null(heap_alloc(test_heap.ctx, size, OWNER_NOBODY));
             size = heap_largest(test_heap.ctx);
         }
+        /* no luck, either: between blocks of such a heap there is no room for so much */
         assert_null(heap_alloc(test_heap.ctx, 2 * alignment, OWNER_NOBODY));
         arenas_release();
     }
@@ -2378,7 +2380,7 @@ int main(void)
         heap_case(a_class_with_a_damaged_block_is_abandoned_and_another_place_serves),
         heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_taken),
         heap_case(a_free_block_that_ends_in_the_untouched_end_is_not_promised),
-        heap_case(of_a_full_heap_nothing_is_promised_at_any_alignment),
+        heap_case(what_is_promised_is_served_until_the_heap_is_full),
         heap_case(a_larger_class_with_a_damaged_link_is_abandoned),
         heap_case(a_class_whose_list_leads_to_the_untouched_end_is_abandoned),
         heap_case(an_aligned_request_abandons_a_damaged_class_too),

@@ -84,6 +84,8 @@ static uint64_t look_at_module(const struct record* record)
     hash = mix(hash, record->holding.bytes);
     hash = mix(hash, record->holding.limit);
     hash = mix(hash, record->holding.reserve);
+    hash = mix(hash, record->holding.peak);
+    hash = mix(hash, record->holding.allocations);
 #endif
     return hash;
 }

@@ -154,13 +154,19 @@ static bool is_meant(unsigned heap, unsigned asked)
 }
 
 /* The first of the heaps that a call is about which knows a module; HEAPS: none does. */
-static unsigned knows(unsigned asked, unsigned name)
+static unsigned heap_that_knows(unsigned asked, unsigned name)
 {
     unsigned heap = 0;
     while (heap < HEAPS && !(is_meant(heap, asked) && fuzz.heap[heap].known[name])) {
         heap++;
     }
     return heap;
+}
+
+/* Is it the name of a module that one of them knows? */
+static bool is_a_module(unsigned asked, unsigned name)
+{
+    return name != 0 && heap_that_knows(asked, name) < HEAPS;
 }
 
 static size_t least_alignment(unsigned heap)
@@ -321,8 +327,8 @@ static bool is_alignment(size_t alignment)
 }
 
 /*
- * Does a heap promise so much to a module? None that may have a limit or a reserve is judged. To a
- * known module, at the default alignment, that is largest_alloc. Where this is twice what all of a
+ * Does a heap promise so much to a module? One where a module has, or had, a limit or a reserve is not
+ * judged. To a known module, at the default alignment, that is largest_alloc. Where this is twice what all of a
  * request takes - an alignment, a record -, each part of it is found, wherever free memory lies.
  */
 static bool is_sure_of(unsigned heap, size_t size, size_t alignment, unsigned name)
@@ -366,6 +372,7 @@ static void got(struct slot* slot, void* ptr, size_t size, size_t alignment, uns
     }
 }
 
+/* 0 to 3 name a heap, 2 to 5 an alignment. */
 static void do_malloc(struct slot* slot)
 {
     const unsigned how = take() % 10;
@@ -446,7 +453,10 @@ static void do_malloc_for(struct slot* slot)
     got(slot, ptr, size, alignment, name, sure);
 }
 
-/* A block of the heaps by default is found without its heap, too. */
+/*
+ * A block of the heaps by default is found without its heap, too. `how`: 0 and 1 by DMOD, 2 and 3 by
+ * dmheap.h, others by dmheap_ctx.h, where an odd one names no heap.
+ */
 static void* resize(const struct slot* slot, size_t alignment, size_t size, unsigned how)
 {
     const char* other = names[(slot->name + 1) % NAMES]; /* ignored: the block has an owner */
@@ -548,6 +558,7 @@ static void* take_pointer(void)
     return (void*)((uintptr_t)fuzz.heap[where].buffer + offset);
 }
 
+/* 0 to 5 name a heap. */
 static void do_bad_pointer(void)
 {
     char owner[DMHEAP_NAME_BYTES];
@@ -624,15 +635,17 @@ static void do_check_of_copy(void)
  */
 static void learn(unsigned asked, unsigned name)
 {
+    unsigned learned = 0;
     test_port_forget_lines();
     for (unsigned i = 0; i < HEAPS; i++) {
         struct heap* heap = &fuzz.heap[i];
         if (is_meant(i, asked)) {
             must(!heap->known[name]);
             heap->known[name] = dmheap_ctx_rename_module(heap->ctx, names[name], names[name]);
+            learned += heap->known[name];
         }
     }
-    must(knows(asked, name) < HEAPS);
+    must(learned == 1);
     test_port_forget_lines();
 }
 
@@ -641,7 +654,7 @@ static void do_register(void)
     const bool by_default = take() % 2 != 0;
     const unsigned asked = by_default ? DEFAULTS : take_asked();
     const unsigned name = take_name();
-    const bool is_known = name != 0 && knows(asked, name) < HEAPS;
+    const bool is_known = is_a_module(asked, name);
     const bool sure = name != 0 && (is_known || is_sure(asked, 0, 1, name));
     const bool done = by_default ? dmheap_register_module(names[name])
                                  : dmheap_ctx_register_module(ctx_of(asked), names[name]);
@@ -658,7 +671,7 @@ static void do_open(void)
 {
     const unsigned asked = take_asked();
     const unsigned name = take_name();
-    const bool is_known = name != 0 && knows(asked, name) < HEAPS;
+    const bool is_known = is_a_module(asked, name);
     const bool sure = name != 0 && (is_known || is_sure(asked, 0, 1, name));
     struct dmheap_module module;
     const bool done = dmheap_ctx_open_module(ctx_of(asked), names[name], &module);
@@ -671,7 +684,7 @@ static void do_open(void)
     if (!is_known) {
         learn(asked, name);
     }
-    struct handle* handle = &fuzz.heap[knows(asked, name)].handle[name];
+    struct handle* handle = &fuzz.heap[heap_that_knows(asked, name)].handle[name];
     must(!handle->is_live || memcmp(&handle->module, &module, sizeof(module)) == 0);
     handle->module = module;
     handle->is_live = true;
@@ -737,7 +750,7 @@ static void do_unregister(void)
 {
     const unsigned name = take_name();
     const unsigned asked = take_asked();
-    const bool is_known = name != 0 && knows(asked, name) < HEAPS;
+    const bool is_known = is_a_module(asked, name);
     bool keeps = false;
     size_t warnings = 0;
     for (unsigned i = 0; i < HEAPS; i++) {
@@ -775,30 +788,30 @@ static void do_retag(struct slot* slot)
 }
 
 /* A heap's module has another name; its blocks and its handle stay its own. */
-static void rename_in(unsigned heap, unsigned old, unsigned new)
+static void rename_in(unsigned heap, unsigned from, unsigned to)
 {
     struct handle* handle = fuzz.heap[heap].handle;
-    fuzz.heap[heap].known[old] = false;
-    fuzz.heap[heap].known[new] = true;
-    if (handle[old].is_live) {
-        handle[new] = handle[old];
-        memset(&handle[old], 0, sizeof(handle[old]));
+    fuzz.heap[heap].known[from] = false;
+    fuzz.heap[heap].known[to] = true;
+    if (handle[from].is_live) {
+        handle[to] = handle[from];
+        memset(&handle[from], 0, sizeof(handle[from]));
     }
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot* slot = &fuzz.slot[i];
-        if (slot->ptr != NULL && slot->heap == heap && slot->name == old) {
-            slot->name = new;
+        if (slot->ptr != NULL && slot->heap == heap && slot->name == from) {
+            slot->name = to;
         }
     }
 }
 
 /* Is there memory for another record in each heap where a module is to have one? */
-static bool is_sure_to_rename(unsigned asked, unsigned old, unsigned new)
+static bool is_sure_to_rename(unsigned asked, unsigned from, unsigned to)
 {
     bool are_all = true;
     for (unsigned i = 0; i < HEAPS; i++) {
         are_all = are_all &&
-                  (!is_meant(i, asked) || !fuzz.heap[i].known[old] || is_sure_of(i, 0, 1, new));
+                  (!is_meant(i, asked) || !fuzz.heap[i].known[from] || is_sure_of(i, 0, 1, to));
     }
     return are_all;
 }
@@ -806,19 +819,18 @@ static bool is_sure_to_rename(unsigned asked, unsigned old, unsigned new)
 static void do_rename(void)
 {
     const unsigned asked = take_asked();
-    const unsigned old = take_name();
-    const unsigned new = take_name();
-    const bool may = old != 0 && new != 0 && knows(asked, old) < HEAPS &&
-                     (old == new || knows(asked, new) == HEAPS);
-    const bool sure = may && (old == new || is_sure_to_rename(asked, old, new));
+    const unsigned from = take_name();
+    const unsigned to = take_name();
+    const bool may = is_a_module(asked, from) && to != 0 && (from == to || !is_a_module(asked, to));
+    const bool sure = may && (from == to || is_sure_to_rename(asked, from, to));
     const bool done = asked == DEFAULTS && take() % 2 != 0
-                          ? Dmod_RenameTag(names[old], names[new])
-                          : dmheap_ctx_rename_module(ctx_of(asked), names[old], names[new]);
+                          ? Dmod_RenameTag(names[from], names[to])
+                          : dmheap_ctx_rename_module(ctx_of(asked), names[from], names[to]);
     expect_errors(!done);
     must(done ? may : !sure);
-    for (unsigned i = 0; done && old != new&& i < HEAPS; i++) {
-        if (is_meant(i, asked) && fuzz.heap[i].known[old]) {
-            rename_in(i, old, new);
+    for (unsigned i = 0; done && from != to && i < HEAPS; i++) {
+        if (is_meant(i, asked) && fuzz.heap[i].known[from]) {
+            rename_in(i, from, to);
         }
     }
 }
@@ -992,12 +1004,10 @@ static void do_look(void)
     expect_errors(0);
 }
 
-/* The heap of dmheap_init, made anew: all others are forgotten. */
-static void do_init_again(void)
+/* Make the heap of dmheap_init, anew or for the first time: all others are forgotten. */
+static bool init(size_t size, size_t alignment)
 {
     struct heap* heap = &fuzz.heap[0];
-    const size_t size = take() % 8 == 0 ? take() : 500 + take() * 20U;
-    const size_t alignment = take_alignment();
     const bool done = dmheap_init(heap->buffer, size, alignment);
     expect_errors(!done);
     must(done || !starts(size, alignment));
@@ -1009,6 +1019,14 @@ static void do_init_again(void)
         heap->ctx = dmheap_ctx_get_default(0);
         heap->is_default = true;
     }
+    return done;
+}
+
+static void do_init_again(void)
+{
+    const size_t size = take() % 8 == 0 ? take() : 500 + take() * 20U;
+    const size_t alignment = take_alignment();
+    (void)init(size, alignment);
 }
 
 #if DMHEAP_ACCOUNTING
@@ -1017,7 +1035,7 @@ static void do_account(void)
     const unsigned heap = take_heap();
     struct dmheap_ctx* ctx = fuzz.heap[heap].ctx;
     const unsigned name = take_name();
-    const bool sure = is_sure_of(heap, 0, 1, name);
+    const bool sure = fuzz.heap[heap].known[name] || is_sure_of(heap, 0, 1, name);
     const unsigned how = take() % 4;
     const size_t size = how < 2 && take() % 2 != 0 ? take_size() : 0;
     struct dmheap_account account;
@@ -1032,6 +1050,7 @@ static void do_account(void)
         break;
     case 1:
         done = dmheap_ctx_set_reserve(ctx, names[name], size);
+        must(done || size != 0 || !sure);
         break;
     case 2:
         done = dmheap_ctx_keep_dead(ctx, name % 3);
@@ -1070,29 +1089,18 @@ static void do_policy(void)
     const unsigned asked = take_asked();
     struct dmheap_ctx* ctx = ctx_of(asked);
     struct heap* heap = &fuzz.heap[asked < HEAPS ? asked : 0];
-    switch (take() % 10) {
+    switch (take() % 3) {
     case 0:
-    case 1:
         heap->has_hook = !heap->has_hook;
         must(dmheap_ctx_set_failure_hook(ctx, heap->has_hook ? free_something : NULL, heap));
         break;
-    case 2:
-    case 3:
+    case 1:
         heap->policy = (enum dmheap_leak_policy)(take() % (DMHEAP_LEAK_KEEP + 1));
         must(dmheap_ctx_set_leak_policy(ctx, heap->policy));
         break;
-    case 4:
+    default:
         heap->tells_deaths = !heap->tells_deaths;
         must(dmheap_ctx_set_death_hook(ctx, heap->tells_deaths ? note_death : NULL, heap));
-        break;
-    case 5:
-        do_init_again();
-        break;
-    case 6:
-        do_title();
-        break;
-    default:
-        do_account();
         break;
     }
     expect_errors(0);
@@ -1149,6 +1157,16 @@ static void do_operation(void)
     case 10:
         do_open();
         break;
+    case 11:
+        do_account();
+        break;
+    case 12:
+        if (take() % 4 == 0) {
+            do_init_again();
+        } else {
+            do_title();
+        }
+        break;
     default:
         do_slot();
         break;
@@ -1161,19 +1179,11 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
     (void)test_port_reset();
     fuzz.at = data;
     fuzz.end = data + size;
-    struct heap* heap = &fuzz.heap[0];
-    heap->size = 500 + take() * 20U;
-    heap->alignment = (size_t)1 << take() % 8;
-    const bool done = dmheap_init(heap->buffer, heap->size, heap->alignment);
-    expect_errors(!done);
-    must(done || !starts(heap->size, heap->alignment));
-    if (!done) {
+    const size_t bytes = 500 + take() * 20U;
+    const size_t alignment = (size_t)1 << take() % 8;
+    if (!init(bytes, alignment)) {
         return 0;
     }
-    heap->ctx = dmheap_ctx_get_default(0);
-    heap->is_default = true;
-    heap->known[0] = true;
-    fuzz.heap[1].known[0] = true;
     for (unsigned i = 0; i < OPERATIONS && fuzz.at < fuzz.end; i++) {
         do_operation();
         compare();

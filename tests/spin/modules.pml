@@ -22,7 +22,7 @@
  *                  -> no block stays the heap's own
  *   COUNT          a block that is allocated refers to its record
  *                  -> no reference is dropped that is not there
- *   DROP           a block that is freed does not any more
+ *   DROP           a block that is freed does not refer to its record any more
  *                  -> a record has one reference for its name and one for each block
  *   END_SWEEP      the last slice drops the name's reference
  *                  -> an id is taken while a module has it, and no longer
@@ -166,7 +166,7 @@ inline find_or_make(id)
     (place != NONE && owner[place] >= ID && made_for[place] == generation)
 
 /* Is the module still there that it was made for? Else it is left to the sweep. */
-#define IS_KEPT(place, generation) \
+#define HAS_MODULE(place, generation) \
     (place != NONE && named != NONE && generation_of[named] == generation)
 
 proctype Client()
@@ -184,7 +184,7 @@ proctype Client()
             lock();
             d_step {
                 if
-                :: !IS_KEPT(mine, generation) ->
+                :: !HAS_MODULE(mine, generation) ->
                     mine = NONE;
                     generation = 0;
                     find_free(place)
