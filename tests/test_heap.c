@@ -1535,6 +1535,26 @@ static void a_slice_whose_budget_went_with_passing_frees_one_of_a_run(void** sta
     assert_int_equal(sweep.left, BLOCKS - 1);
 }
 
+static void a_slice_frees_as_many_of_a_run_as_what_is_left_of_its_budget_pays_for(void** state)
+{
+    (void)state;
+    enum { BLOCKS = 100 };
+    for (int passed = 0; passed < HEAP_SWEEP_BUDGET; passed++) {
+        const int rest = HEAP_SWEEP_BUDGET - passed - HEAP_SWEEP_RUN;
+        const int freed = 1 + (rest > 0 ? rest / HEAP_SWEEP_MORE : 0);
+        open_heap(64 * KIB);
+        for (int i = 0; i < passed + BLOCKS + 1; i++) {
+            const bool is_of_run = i >= passed && i < passed + BLOCKS;
+            assert_non_null(heap_alloc(test_heap.ctx, 0, is_of_run ? OWNER_MODULES : OWNER_NOBODY));
+        }
+        const uintptr_t first = live_index(test_heap.ctx, block_payload(heap_first_block()));
+        struct heap_sweep sweep = {first, BLOCKS, false, false};
+        assert_true(heap_sweep(test_heap.ctx, OWNER_MODULES, &sweep));
+        assert_int_equal(sweep.left, BLOCKS - freed);
+        arenas_release();
+    }
+}
+
 static void a_slice_whose_budget_is_used_up_to_nothing_passes_no_more(void** state)
 {
     (void)state;
@@ -2399,6 +2419,8 @@ int main(void)
         heap_case(a_slice_refuses_no_more_than_its_budget),
         heap_case(a_slice_passes_no_more_than_its_budget),
         heap_case(a_slice_whose_budget_went_with_passing_frees_one_of_a_run),
+        heap_case_if(HEAP_SWEEP_RUNS,
+                     a_slice_frees_as_many_of_a_run_as_what_is_left_of_its_budget_pays_for),
         heap_case(a_slice_whose_budget_is_used_up_to_nothing_passes_no_more),
         heap_case(a_sweep_without_blocks_left_is_over_at_once),
         heap_case(a_slice_that_ends_with_little_budget_is_not_the_last),
