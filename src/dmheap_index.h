@@ -65,14 +65,6 @@ static inline uintptr_t index_floor(const struct dmheap_ctx* ctx, uintptr_t size
            << (unsigned)ctx->granule_shift;
 }
 
-/* The highest class that has a block; INDEX_NONE: there is no free block. */
-static inline uintptr_t index_highest(const struct dmheap_ctx* ctx)
-{
-    const uintptr_t row = ctx->rows != 0 ? bits_highest_32(ctx->rows) : 0;
-    const uint32_t bits = ctx->row[row];
-    return bits != 0 ? row * 32 + bits_highest_32(bits) : INDEX_NONE;
-}
-
 /* The bin of a class as the "previous block" of its list, and back. */
 static inline uintptr_t index_bin_as_block(uintptr_t size_class)
 {
@@ -155,6 +147,17 @@ static inline bool index_is_class(const struct dmheap_ctx* ctx, uintptr_t size_c
 {
     return offsetof(struct dmheap_ctx, bin) + size_class * sizeof(dmheap_word) <
            (uintptr_t)ctx->live;
+}
+
+/* The highest class that has a block; INDEX_NONE: there is no free block, or that was written over. */
+static inline uintptr_t index_highest(const struct dmheap_ctx* ctx)
+{
+    const uintptr_t row = ctx->rows != 0 ? bits_highest_32(ctx->rows) : 0;
+    if ((DMHEAP_GUARD && row >= DMHEAP_INDEX_ROWS) || ctx->row[row] == 0) {
+        return INDEX_NONE;
+    }
+    const uintptr_t size_class = row * 32 + bits_highest_32(ctx->row[row]);
+    return !DMHEAP_GUARD || index_is_class(ctx, size_class) ? size_class : INDEX_NONE;
 }
 
 /*

@@ -644,8 +644,10 @@ static void a_row_that_there_is_not_leads_nowhere(void** state)
     struct dmheap_ctx* ctx = make();
     ctx->rows = (uint32_t)1 << DMHEAP_INDEX_ROWS;
     assert_int_equal(index_find_above(ctx, 2), INDEX_NONE);
+    assert_int_equal(index_highest(ctx), INDEX_NONE);
     ctx->rows = (uint32_t)1 << 3; /* one without a class */
     assert_int_equal(index_find_above(ctx, 2), INDEX_NONE);
+    assert_int_equal(index_highest(ctx), INDEX_NONE);
     free(ctx);
 }
 
@@ -661,11 +663,13 @@ static void a_class_that_the_heap_has_not_leads_nowhere(void** state)
     ctx->bin[BIG_CLASS] = mark;
     assert_int_equal(index_first(ctx, BIG_CLASS - 1), 0);
     assert_int_equal(index_first(ctx, BIG_CLASS), INDEX_NONE);
+    assert_int_equal(index_highest(ctx), INDEX_NONE);
     assert_int_equal(index_first(ctx, UINT16_MAX), INDEX_NONE);
     index_abandon(ctx, BIG_CLASS);
     assert_int_equal(ctx->bin[BIG_CLASS], mark);
     assert_false(is_marked(ctx, BIG_CLASS));
     assert_true(is_marked(ctx, BIG_CLASS - 1));
+    assert_int_equal(index_highest(ctx), BIG_CLASS - 1);
     index_abandon(ctx, LAYER_CLASSES);
     index_abandon(ctx, UINT16_MAX);
     assert_true(is_marked(ctx, BIG_CLASS - 1));
