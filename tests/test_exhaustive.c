@@ -488,8 +488,6 @@ static void expect_no_place_for_new(const struct op* op)
         must(!place_module(op->name));
         restore(search.here);
         search.declined += place_module(op->name) && place(op->size, op->alignment);
-    } else {
-        search.declined += any_block_has_place(needed(op->size, op->alignment), op->alignment);
     }
     undo_places();
 }
