@@ -10,8 +10,9 @@ numbers of branches must have all of them taken somewhere. LIST says what no tes
 
     file ## function ## text of the line ## line or branch ## reason
 
-"line" excuses one that is never executed, "branch" one with exactly one branch that is never taken. It fails if
-anything else is not covered, and for an entry that is covered, is not there, or is there twice.
+"line" excuses one that is never executed, "branch" one with exactly one branch that is never taken.
+It fails if anything else is not covered, and for an entry that is covered, is not there, or is there
+twice.
 """
 import collections
 import glob

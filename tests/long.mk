@@ -67,7 +67,8 @@ play-random: $(T)/test_model
 # ---- each bit flipped --------------------------------------------------------------
 
 # As the library ships, so without assertions, and where it follows nothing that it has not proven;
-# each with accounts, which are in the context, too; and with 8-byte headers, whose offsets lead anywhere.
+# each with accounts, which are in the context, too; and with 8-byte headers, whose offsets lead
+# anywhere.
 corruption:
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 play-corruption

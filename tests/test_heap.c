@@ -1117,9 +1117,9 @@ static void what_is_promised_is_served_until_the_heap_is_full(void** state)
     for (size_t alignment = GRANULE; alignment <= 512; alignment *= 2) {
         heap_open(4 * KIB, alignment);
         test_heap.has_uncharged = true;
-        for (size_t size = heap_largest(test_heap.ctx); size != 0;) {
-            assert_non_null(heap_alloc(test_heap.ctx, size, OWNER_NOBODY));
-            size = heap_largest(test_heap.ctx);
+        while (heap_largest(test_heap.ctx) != 0) {
+            const size_t promised = heap_largest(test_heap.ctx);
+            assert_non_null(heap_alloc(test_heap.ctx, promised, OWNER_NOBODY));
         }
         /* no luck, either: between blocks of such a heap there is no room for so much */
         assert_null(heap_alloc(test_heap.ctx, 2 * alignment, OWNER_NOBODY));
