@@ -354,6 +354,7 @@ static inline bool check_rows(struct check* check)
 {
     const struct image* image = &check->image;
     const unsigned word = image->format.word;
+    const image_word classes = image_classes(image);
     uint32_t rows = 0;
     for (unsigned row = 0; row < IMAGE_INDEX_ROWS(word); row++) {
         const image_word place = IMAGE_ROW(word) + 4 * row;
@@ -361,8 +362,8 @@ static inline bool check_rows(struct check* check)
         rows |= (uint32_t)(row != 0 && bits != 0) << row;
         for (unsigned i = 0; i < 32; i++) {
             const image_word size_class = row * 32 + i;
-            const bool has_block = size_class < image_classes(image) &&
-                                   image_read_word(image, check_bin(image, size_class)) != 0;
+            const bool has_block =
+                size_class < classes && image_read_word(image, check_bin(image, size_class)) != 0;
             if (((bits >> i & 1) != 0) != has_block) {
                 return check_fail(check, DMHEAP_FAULT_CLASS, place, 0);
             }
@@ -440,11 +441,12 @@ static inline bool check_find_unlisted(struct check* check)
 /* Every class: its bits, its list, and no free block missing. */
 static inline bool check_index(struct check* check)
 {
+    const image_word classes = image_classes(&check->image);
     image_word listed = 0;
     if (!check_rows(check)) {
         return false;
     }
-    for (image_word i = 0; i < image_classes(&check->image); i++) {
+    for (image_word i = 0; i < classes; i++) {
         if (!check_list(check, i, &listed)) {
             return false;
         }

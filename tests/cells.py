@@ -3,7 +3,7 @@
 #
 # `make test`, with sanitizers, in cells: few enough to run all of them, chosen so that any two
 # settings meet in one - a target and a header's width, accounts and canaries, ... - and each compiler,
-# each way to optimize and each target, all three. With --strength 3 any three settings do. Defects
+# each way to optimize the library and each target, all three. With --strength 3 any three settings do. Defects
 # that need a certain value of more settings at a time are not looked for; with --strength 1, a share
 # for every day, those that need two.
 #
@@ -24,7 +24,7 @@ import zlib
 # Each with its default first.
 SETTINGS = {
     "CC": ["gcc", "clang"],
-    "CFLAGS": ["-O2", "-O0", "-Os"],
+    "LIBRARY_LEVEL": ["-O2", "-O0", "-Os"],
     "ARCH": ["-m64", "-m32"],
     "PORT": ["posix", "bare"],
     "HEADER_BYTES": ["4", "8"],
@@ -38,7 +38,7 @@ SETTINGS = {
     "DMHEAP_DONT_IMPLEMENT_DMOD_API": ["OFF", "ON"],
 }
 NAMES = list(SETTINGS)
-TOGETHER = ("CC", "CFLAGS", "ARCH")
+TOGETHER = ("CC", "LIBRARY_LEVEL", "ARCH")
 
 # A next cell is the best of so many ...
 CANDIDATES = 20

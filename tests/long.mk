@@ -77,8 +77,9 @@ corruption:
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 HEADER_BYTES=8 play-corruption
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 HEADER_BYTES=8 GUARD=1 play-corruption
 
-play-corruption: $(T)/test_corruption
+play-corruption: $(T)/test_corruption $(T)/test_damage
 	$< all
+	$(T)/test_damage all >$(T)/test_damage.log
 
 # ---- fuzzing -------------------------------------------------------------------------
 

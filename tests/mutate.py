@@ -7,10 +7,10 @@ usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--quick 
 All mutants are compiled into one library: each is an alternative that is chosen when the program
 starts, so that none has to be compiled by itself. The tests run once without any, which tells how
 long each takes and which mutants it meets; then each mutant meets the tests that do, from fast to
-slow, that of its own layer early, until one fails. One that the fast tests let live is compiled by
-itself: if its object is that of the original, it is none; else it meets the slow tests, and those
-with sanitizers. What lives then has to be in the list, with the reason; what is in the list has to
-live through the fast tests. No assertion, no setting and nothing that the preprocessor reads is changed.
+slow, that of its own layer early, until one fails. One that they let live is compiled by itself: if
+its object is that of the original, it is none; else it meets tests with sanitizers. What lives then
+has to be in the list, with the reason; what is in the list has to live through the fast tests. No
+assertion, no setting and nothing that the preprocessor reads is changed.
 
 What a program said of a mutant is kept below build/mutants, by the program's content: a further run
 asks only programs that changed.
@@ -57,7 +57,7 @@ SANITIZED = settings(ACCOUNTING=1, SEQUENCE=1, CANARY=1, POISON=1, GUARD=1)
 # Users of the ports, what needs another build, and what takes its time for what others try.
 LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threads",
             "test_corruption"}
-# Seconds: programs that take longer meet a mutant only once it is not the original's equal.
+# Seconds: programs that take longer do not meet what is in the list.
 SHORT = 0.1
 # Programs that take longer in the first build are in no other.
 LONG = 1
@@ -859,14 +859,13 @@ class Work:
         tests = self.tests_of(self.builds, parser, mutant)
         limit = self.options.quick or SHORT
         killer = self.killers.get(" ## ".join(mutant.name))
-        short = [test for test in tests if test.seconds <= limit
-                 or test.name == self.own(parser) or test.program == killer]
-        killed = self.kill(short, mutant)
-        if killed or self.options.quick or mutant.name in self.reasons:
-            return killed or ("lives", None)
-        if self.is_equivalent(parser, mutant):
+        if self.options.quick or mutant.name in self.reasons:
+            tests = [test for test in tests if test.seconds <= limit
+                     or test.name == self.own(parser) or test.program == killer]
+            return self.kill(tests, mutant) or ("lives", None)
+        killed = self.kill(tests, mutant)
+        if not killed and self.is_equivalent(parser, mutant):
             return "same", None
-        killed = self.kill([test for test in tests if test not in short], mutant)
         return killed or ("lives" if tests else "unreached", None)
 
     def sanitize(self, pairs, without):

@@ -8,11 +8,10 @@
  * its margins are.
  *
  * A context is trusted without DMHEAP_GUARD (docs/TESTING.md tells why). What that comes to is
- * found in a process of its own for each of its bits: on a POSIX host only, and every STRIDE-th
- * unless all are asked for.
+ * found in processes of their own, each of which goes on until a flip is fatal: on a POSIX host only.
  *
- *     test_corruption        as `make test` runs it
- *     test_corruption all    all of it, on a POSIX host
+ *     test_corruption        every STRIDE-th flip and write
+ *     test_corruption all    all of them
  *
  * It prints how many of the flips the check finds, how many a call tells of by itself, and how many
  * neither; docs/TESTING.md explains these.
@@ -34,7 +33,7 @@
 #define HAS_SEA (HAS_PROCESSES && UINTPTR_MAX > UINT32_MAX)
 
 #define HELD   64U
-#define STRIDE 41U
+#define STRIDE 23U
 
 /* ---- where the heap is ------------------------------------------------------------------- */
 
@@ -264,13 +263,28 @@ static const char* const kind_text[KINDS] = {
     "own headers",     "free headers",     "links",           "footers",
     "records",         "groups",           "dead modules",    "behind payloads"};
 
-static struct tally {
+struct tally {
     unsigned long tries;
     unsigned long found; /* by the check */
     unsigned long told;  /* by a call */
     unsigned long neither;
     unsigned long fatal; /* the process did not end well */
-} tallies[KINDS];
+};
+
+static const size_t lengths[] = {1, 4, 8, 32, KIB};
+
+enum place { PLACE_BEHIND, PLACE_IN_FRONT, PLACE_CONTEXT, PLACES };
+
+/* What processes of their own write, too: what came of the tries, and which one goes on now. */
+static struct ledger {
+    struct tally flips[KINDS];
+    struct tally overruns[PLACES][COUNT_OF(lengths)];
+    struct tally after_free;
+    struct tally trial;
+    struct tally* tally; /* that the try belongs to */
+    bool found;
+    unsigned long settled; /* tries of these processes that are over */
+} * ledger;
 
 static bool is_context(enum kind kind)
 {
@@ -330,6 +344,36 @@ static enum outcome outcome_of(unsigned lines)
     return lines > usual ? OUTCOME_TOLD : OUTCOME_NOT_TOLD;
 }
 
+/* The try that goes on is over. Nothing that the check calls sound may be fatal. */
+static void settle(enum outcome outcome)
+{
+    struct tally* tally = ledger->tally;
+    tally->tries++;
+    tally->found += ledger->found;
+    tally->told += outcome == OUTCOME_TOLD;
+    tally->neither += !ledger->found && outcome == OUTCOME_NOT_TOLD;
+    tally->fatal += outcome == OUTCOME_FATAL;
+    ledger->settled++;
+    assert_true(ledger->found || outcome != OUTCOME_FATAL);
+}
+
+static bool is_apart;        /* is this a process of its own? */
+static unsigned long turns;  /* in this process */
+static unsigned long chosen; /* of these */
+
+/* Has no process before this one tried it? */
+static bool is_untried(void)
+{
+    return chosen++ >= ledger->settled;
+}
+
+/* Whether to try what needs a process of its own, or does not, in this one. */
+static bool is_turn(bool needs_one)
+{
+    return needs_one == is_apart && (turns++ % STRIDE == 0 || with_all) &&
+           (!is_apart || is_untried());
+}
+
 #if HAS_PROCESSES
 static unsigned patience = 10;
 
@@ -344,140 +388,110 @@ static void unwatch(void)
     (void)alarm(0);
 }
 
-/* With an outcome added: no sanitizer and no library ends a process with such a status. */
+/* No sanitizer and no library ends a process with such a status. */
 #define STATUS 40
 
-/* Do something in a process of its own: does it tell more than of a sound heap? Or was it fatal? */
-static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const struct shape* shape)
+#ifdef TEST_WITH_ASAN
+void __asan_on_error(void);
+
+/* Nobody reads the report of a process of its own, which takes longer than all else in it. */
+void __asan_on_error(void)
+{
+    if (is_apart) {
+        _exit(EXIT_FAILURE);
+    }
+}
+#endif
+
+/* In a process of its own, from the first try that is not over. */
+static void go_on_apart(void (*tries)(const struct shape* shape), const struct shape* shape)
+{
+    const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* which cmocka would catch */
+    (void)setenv("CMOCKA_TEST_ABORT", "1", 1);
+    for (unsigned i = 0; i < COUNT_OF(fatal); i++) {
+        (void)signal(fatal[i], SIG_DFL);
+    }
+    (void)close(STDERR_FILENO);
+    is_apart = true;
+    turns = (unsigned long)(shape - shapes); /* so that each shape has other bits flipped */
+    with_figures = true;
+    tries(shape);
+    _exit(STATUS);
+}
+
+/* Try all of it in processes of their own: one that does not end well ends with a fatal try. */
+static void do_apart(void (*tries)(const struct shape* shape), const struct shape* shape)
 {
     int status = 0;
-    (void)fflush(NULL);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL}; /* which cmocka would catch */
-        for (unsigned i = 0; i < COUNT_OF(fatal); i++) {
-            (void)signal(fatal[i], SIG_DFL);
+    ledger->settled = 0;
+    do {
+        ledger->tally = NULL;
+        (void)fflush(NULL);
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            go_on_apart(tries, shape);
         }
-        (void)close(STDERR_FILENO);
-        watch();
-        const enum outcome outcome = outcome_of(what(shape));
-        _exit(STATUS + (int)(is_all_inside() ? outcome : OUTCOME_FATAL));
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    const bool is_whole = WIFEXITED(status) && WEXITSTATUS(status) >= STATUS &&
-                          WEXITSTATUS(status) <= STATUS + OUTCOME_TOLD;
-    return is_whole ? (enum outcome)(WEXITSTATUS(status) - STATUS) : OUTCOME_FATAL;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS) {
+            assert_non_null(ledger->tally);
+            settle(OUTCOME_FATAL);
+        }
+    } while (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS);
 }
 
-/* What the heap must never do; for a test of the test. */
-static unsigned write_behind(const struct shape* shape)
+static void open_ledger(void)
 {
-    (void)shape;
-    *(volatile unsigned char*)(test_heap.buffer + test_heap.size) = 0;
-    return 0;
+    void* shared =
+        mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(shared != MAP_FAILED);
+    ledger = shared;
 }
-
-static unsigned give_up(const struct shape* shape)
-{
-    (void)shape;
-    abort();
-}
-
-static unsigned say_nothing(const struct shape* shape)
-{
-    (void)shape;
-    return 0;
-}
-
-static unsigned hang(const struct shape* shape)
-{
-    volatile bool for_ever = true;
-    (void)shape;
-    while (for_ever) {
-    }
-    return 0;
-}
-
-static unsigned say_more(const struct shape* shape)
-{
-    (void)shape;
-    return usual + 1;
-}
-
-#if HAS_SEA
-static unsigned read_from_the_sea(const struct shape* shape)
-{
-    (void)shape;
-    return *(const volatile unsigned char*)(test_heap.buffer + SEA - 1);
-}
-#endif
-
-static void what_leaves_the_buffer_is_fatal(void** state)
-{
-    (void)state;
-    lay(&shapes[0]);
-    assert_int_equal(do_apart(say_nothing, &shapes[0]), OUTCOME_NOT_TOLD);
-    assert_int_equal(do_apart(say_more, &shapes[0]), OUTCOME_TOLD);
-    assert_int_equal(do_apart(write_behind, &shapes[0]), OUTCOME_FATAL);
-    assert_int_equal(do_apart(give_up, &shapes[0]), OUTCOME_FATAL);
-    patience = 1;
-    assert_int_equal(do_apart(hang, &shapes[0]), OUTCOME_FATAL);
-    patience = 10;
-#if HAS_SEA
-    assert_int_equal(do_apart(read_from_the_sea, &shapes[0]), OUTCOME_FATAL);
-#endif
-}
-
 #else
 static void watch(void)
 {
 }
+
 static void unwatch(void)
 {
 }
 
-static enum outcome do_apart(unsigned (*what)(const struct shape* shape), const struct shape* shape)
+static void do_apart(void (*tries)(const struct shape* shape), const struct shape* shape)
 {
-    (void)what;
+    (void)tries;
     (void)shape;
-    return OUTCOME_NOT_TOLD;
+}
+
+static void open_ledger(void)
+{
+    static struct ledger mine;
+    ledger = &mine;
 }
 #endif
 
 /* Something was written: see what becomes of it, and put all back. */
-static void try_out(const struct shape* shape, struct tally* tally, bool apart)
+static void try_out(const struct shape* shape, struct tally* tally,
+                    unsigned (*what)(const struct shape* shape))
 {
-    with_figures = with_all || apart;
+    ledger->found = false;
+    ledger->tally = tally;
     watch();
-    const bool found = is_found();
-    if (apart) {
-        unwatch();
+    ledger->found = is_found();
+    const enum outcome outcome = outcome_of(what(shape));
+    if (is_apart && !is_all_inside()) {
+        abort();
     }
-    const enum outcome outcome = apart ? do_apart(go_on, shape) : outcome_of(go_on(shape));
-    tally->tries++;
-    tally->found += found;
-    tally->told += outcome == OUTCOME_TOLD;
-    tally->neither += !found && outcome == OUTCOME_NOT_TOLD;
-    tally->fatal += outcome == OUTCOME_FATAL;
-    assert_true(found || outcome != OUTCOME_FATAL);
     unwatch();
+    settle(outcome);
     put_back();
-}
-
-/* Whether to do what needs a process of its own. */
-static bool is_turn(void)
-{
-    static unsigned turn;
-    return HAS_PROCESSES && (with_all || turn++ % STRIDE == 0);
 }
 
 static void flip(const struct shape* shape, enum kind kind, size_t byte, unsigned bit)
 {
     unsigned char* at = (unsigned char*)test_heap.ctx + byte;
-    if (!is_context(kind) || is_turn()) {
+    if (is_turn(is_context(kind))) {
         *at = (unsigned char)(*at ^ 1U << bit);
-        try_out(shape, &tallies[kind], is_context(kind));
+        try_out(shape, &ledger->flips[kind], go_on);
     }
 }
 
@@ -532,11 +546,12 @@ static void flip_context(const struct shape* shape)
     const size_t hints = offsetof(struct dmheap_ctx, hint);
     const size_t accounts = hints + sizeof(ctx->hint);
     const size_t bins = offsetof(struct dmheap_ctx, bin);
+    const size_t map = (size_t)ctx->live;
     flip_all(shape, KIND_CONTEXT, 0, classes);
     flip_all(shape, KIND_CLASSES, classes, hints - classes);
     flip_all(shape, KIND_HINT, hints, accounts - hints);
     flip_all(shape, KIND_ACCOUNT, accounts, bins - accounts);
-    flip_all(shape, KIND_BIN, bins, (size_t)ctx->live - bins);
+    flip_all(shape, KIND_BIN, bins, map - bins);
 }
 
 static void show(const char* what, const struct tally* tally)
@@ -553,6 +568,97 @@ static void end_shape(void)
     arenas_release();
 }
 
+#if HAS_PROCESSES
+/* ---- a test of the test ----------------------------------------------------------------------- */
+
+static unsigned say_nothing(const struct shape* shape)
+{
+    (void)shape;
+    return 0;
+}
+
+static unsigned say_more(const struct shape* shape)
+{
+    (void)shape;
+    return usual + 1;
+}
+
+/* What the heap must never do. */
+static unsigned write_behind(const struct shape* shape)
+{
+    (void)shape;
+    *(volatile unsigned char*)(test_heap.buffer + test_heap.size) = 0;
+    return 0;
+}
+
+static unsigned write_behind_unseen(const struct shape* shape)
+{
+    UNPOISON(test_heap.buffer + test_heap.size, 1);
+    return write_behind(shape);
+}
+
+static unsigned give_up(const struct shape* shape)
+{
+    (void)shape;
+    abort();
+}
+
+static unsigned hang(const struct shape* shape)
+{
+    volatile bool for_ever = true;
+    (void)shape;
+    while (for_ever) {
+    }
+    return 0;
+}
+
+#if HAS_SEA
+static unsigned read_from_the_sea(const struct shape* shape)
+{
+    (void)shape;
+    return *(const volatile unsigned char*)(test_heap.buffer + SEA - 1);
+}
+#endif
+
+/* What comes of each is seen while the heap is wrong in a way that the check finds. */
+static void try_all_that_may_happen(const struct shape* shape)
+{
+    static unsigned (*const what[])(const struct shape* shape) = {
+        say_nothing,
+        write_behind,
+        write_behind_unseen,
+        say_more,
+        give_up,
+        hang,
+#if HAS_SEA
+        read_from_the_sea,
+#endif
+        say_nothing,
+    };
+    patience = 1;
+    for (unsigned i = 0; i < COUNT_OF(what); i++) {
+        if (is_untried()) {
+            test_heap.buffer[test_heap.ctx->live] ^= 1;
+            try_out(shape, &ledger->trial, what[i]);
+        }
+    }
+}
+
+static void what_leaves_the_buffer_is_fatal(void** state)
+{
+    const struct tally* trial = &ledger->trial;
+    (void)state;
+    lay(&shapes[0]);
+    do_apart(try_all_that_may_happen, &shapes[0]);
+    assert_int_equal(trial->tries, 7 + HAS_SEA);
+    assert_int_equal(trial->found, trial->tries);
+    assert_int_equal(trial->told, 1);
+    assert_int_equal(trial->neither, 0);
+    assert_int_equal(trial->fatal, 4 + HAS_SEA);
+    end_shape();
+}
+#endif
+
 static void each_bit_flipped(void** state)
 {
     (void)state;
@@ -560,7 +666,7 @@ static void each_bit_flipped(void** state)
         lay(&shapes[i]);
         const struct dmheap_ctx* ctx = test_heap.ctx;
         const dmheap_word top = ctx->top;
-        flip_context(&shapes[i]);
+        do_apart(flip_context, &shapes[i]);
         flip_all(&shapes[i], KIND_MAP, (size_t)ctx->live, (size_t)live_map_bytes(ctx->granules));
         for (uintptr_t offset = (uintptr_t)ctx->first; offset < (uintptr_t)top;) {
             const struct dmheap_block* block = ctx_block(ctx, offset);
@@ -570,19 +676,16 @@ static void each_bit_flipped(void** state)
         end_shape();
     }
     for (unsigned kind = 0; kind < KINDS; kind++) {
-        show(kind_text[kind], &tallies[kind]);
-        assert_true(is_trusted((enum kind)kind) || tallies[kind].fatal == 0);
-        assert_true(!is_determined((enum kind)kind) || tallies[kind].found == tallies[kind].tries);
+        const struct tally* tally = &ledger->flips[kind];
+        show(kind_text[kind], tally);
+        assert_true(is_trusted((enum kind)kind) || tally->fatal == 0);
+        assert_true(!is_determined((enum kind)kind) || tally->found == tally->tries);
     }
 }
 
 /* ---- what clients write where they may not --------------------------------------------------- */
 
-static const size_t lengths[] = {1, 4, 8, 32, KIB};
 static const unsigned char patterns[] = {0x00, 0x41, 0xFF};
-
-/* [behind, in front, in front as far as the context] */
-static struct tally overruns[3][COUNT_OF(lengths)];
 
 /* Write `length` bytes from `at` on, as far as they are in the buffer. */
 static void write_over(unsigned char* at, size_t length, unsigned char pattern)
@@ -591,30 +694,44 @@ static void write_over(unsigned char* at, size_t length, unsigned char pattern)
     memset(at, pattern, (size_t)(end - at) < length ? (size_t)(end - at) : length);
 }
 
+/* Behind a block and in front of it; or, in a process of its own, in front as far as the context. */
 static void overrun(const struct shape* shape, const struct held* slot, unsigned number)
 {
     const size_t length = lengths[number];
     const size_t room = (size_t)(slot->ptr - test_heap.buffer);
     unsigned char* from = length < room ? slot->ptr - length : test_heap.buffer;
     const unsigned char* bounds = (unsigned char*)ctx_at(test_heap.ctx, test_heap.ctx->first);
-    const bool apart = from < bounds;
     for (unsigned i = 0; i < COUNT_OF(patterns); i++) {
-        write_over(slot->ptr + slot->size, length, patterns[i]);
-        try_out(shape, &overruns[0][number], false);
-        if (!apart || is_turn()) {
+        if (is_turn(false)) {
+            write_over(slot->ptr + slot->size, length, patterns[i]);
+            try_out(shape, &ledger->overruns[PLACE_BEHIND][number], go_on);
+        }
+        if (is_turn(from < bounds)) {
+            const enum place place = from < bounds ? PLACE_CONTEXT : PLACE_IN_FRONT;
             write_over(from, (size_t)(slot->ptr - from), patterns[i]);
-            try_out(shape, &overruns[apart ? 2 : 1][number], apart);
+            try_out(shape, &ledger->overruns[place][number], go_on);
         }
     }
 }
 
-static void show_overruns(unsigned place, const char* text)
+static void overrun_all(const struct shape* shape)
+{
+    for (unsigned number = 0; number < HELD * COUNT_OF(lengths); number++) {
+        const struct held* slot = &held[number / COUNT_OF(lengths)];
+        if (slot->ptr != NULL) {
+            overrun(shape, slot, number % COUNT_OF(lengths));
+        }
+    }
+}
+
+static void show_overruns(enum place place, const char* text)
 {
     for (unsigned number = 0; number < COUNT_OF(lengths); number++) {
+        const struct tally* tally = &ledger->overruns[place][number];
         char line[40];
         (void)snprintf(line, sizeof(line), "%s: %u", text, (unsigned)lengths[number]);
-        show(line, &overruns[place][number]);
-        assert_true((place == 2 && !DMHEAP_GUARD) || overruns[place][number].fatal == 0);
+        show(line, tally);
+        assert_true((place == PLACE_CONTEXT && !DMHEAP_GUARD) || tally->fatal == 0);
     }
 }
 
@@ -623,22 +740,17 @@ static void blocks_overrun_behind_and_in_front(void** state)
     (void)state;
     for (unsigned i = 0; i < COUNT_OF(shapes); i++) {
         lay(&shapes[i]);
-        for (unsigned number = 0; number < HELD * COUNT_OF(lengths); number++) {
-            const struct held* slot = &held[number / COUNT_OF(lengths)];
-            if (slot->ptr != NULL) {
-                overrun(&shapes[i], slot, number % COUNT_OF(lengths));
-            }
-        }
+        overrun_all(&shapes[i]);
+        do_apart(overrun_all, &shapes[i]);
         end_shape();
     }
-    show_overruns(0, "bytes behind");
-    show_overruns(1, "bytes in front");
-    show_overruns(2, "as far as context");
+    show_overruns(PLACE_BEHIND, "bytes behind");
+    show_overruns(PLACE_IN_FRONT, "bytes in front");
+    show_overruns(PLACE_CONTEXT, "as far as context");
 }
 
 /* Clients know that it is free. What is told all the same, since others serve now, is as usual. */
-static void write_after_free(const struct shape* shape, struct held* slot, unsigned char pattern,
-                             struct tally* tally)
+static void write_after_free(const struct shape* shape, struct held* slot, unsigned char pattern)
 {
     const struct held freed = *slot;
     hold(slot, NULL, 0);
@@ -647,31 +759,30 @@ static void write_after_free(const struct shape* shape, struct held* slot, unsig
     put_back();
     dmheap_free(freed.ptr, true);
     write_over(freed.ptr, freed.size, pattern);
-    try_out(shape, tally, false);
+    try_out(shape, &ledger->after_free, go_on);
     *slot = freed;
 }
 
 static void blocks_written_to_after_they_were_freed(void** state)
 {
-    struct tally after_free = {0, 0, 0, 0, 0};
     (void)state;
     for (unsigned i = 0; i < COUNT_OF(shapes); i++) {
         lay(&shapes[i]);
         for (unsigned number = 0; number < HELD * COUNT_OF(patterns); number++) {
             struct held* slot = &held[number / COUNT_OF(patterns)];
-            if (slot->ptr != NULL) {
-                write_after_free(&shapes[i], slot, patterns[number % COUNT_OF(patterns)],
-                                 &after_free);
+            if (slot->ptr != NULL && is_turn(false)) {
+                write_after_free(&shapes[i], slot, patterns[number % COUNT_OF(patterns)]);
             }
         }
         end_shape();
     }
-    show("after free", &after_free);
+    show("after free", &ledger->after_free);
 }
 
 int main(int argc, char** argv)
 {
     with_all = argc > 1 && strcmp(argv[1], "all") == 0;
+    open_ledger();
     const struct CMUnitTest cases[] = {
 #if HAS_PROCESSES
         heap_case(what_leaves_the_buffer_is_fatal),
