@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # `make test`, with sanitizers, in cells: few enough to run all of them, chosen so that any two
-# settings meet in one - a target and a header's width, accounts and canaries, ... - and each compiler,
-# each way to optimize the library and each target, all three. With --strength 3 any three settings do. Defects
-# that need a certain value of more settings at a time are not looked for; with --strength 1, a share
-# for every day, those that need two.
+# settings meet in one - a target and a header's width, accounts and canaries, ... - and each
+# compiler, each way to optimize the library and each target, all three. With --strength 3 any three
+# settings do. Defects that need a certain value of more settings at a time are not looked for; with
+# --strength 1, a share for every day, those that need two.
 #
 #     tests/cells.py [--strength 1|3] [--only "1 5"] [--list]
 #

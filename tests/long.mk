@@ -9,12 +9,19 @@ FUZZ   := build/fuzz
 
 ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
-LONG := test cells coverage mutants-share big-endian misra exhaustive random corruption fuzz \
-        fuzz-settings fuzz-afl model tsan real-programs
+# Those that take longest begin first; threads are in `make test`, too.
+LONG := cells exhaustive mutants-share coverage big-endian corruption random real-programs \
+        fuzz-settings fuzz-afl test model misra
 
 # Two at a time, unless make is told otherwise.
 test-all:
-	+@$(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j2) $(LONG)
+	+@$(MAKE) --no-print-directory -O $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j2) \
+	    $(addprefix timed-,$(LONG))
+
+$(addprefix timed-,$(LONG)): timed-%:
+	+@begin=$$(date +%s); result=passed; \
+	$(MAKE) --no-print-directory $* || result=FAILED; \
+	echo "---- $*: $$result, $$(($$(date +%s) - begin)) s"; test $$result = passed
 
 # ---- cells -----------------------------------------------------------------------
 
@@ -66,20 +73,26 @@ play-random: $(T)/test_model
 
 # ---- each bit flipped --------------------------------------------------------------
 
-# As the library ships, so without assertions, and where it follows nothing that it has not proven;
-# each with accounts, which are in the context, too; and with 8-byte headers, whose offsets lead
-# anywhere.
-corruption:
-	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 play-corruption
-	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 play-corruption
-	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 ACCOUNTING=1 play-corruption
-	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 GUARD=1 ACCOUNTING=1 play-corruption
-	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 HEADER_BYTES=8 play-corruption
-	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 HEADER_BYTES=8 GUARD=1 play-corruption
+# And each word written over. As the library ships, so without assertions, and where it follows
+# nothing that it has not proven; each with accounts, which are in the context, too; and with 8-byte
+# headers, whose offsets lead anywhere.
+CORRUPTED := shipped guarded accounts guarded-accounts eight guarded-eight
+corrupted-shipped:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=0
+corrupted-guarded:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=1
+corrupted-accounts:         SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=1 GUARD=0
+corrupted-guarded-accounts: SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=1 GUARD=1
+corrupted-eight:            SETTINGS_CORRUPTED := HEADER_BYTES=8 ACCOUNTING=0 GUARD=0
+corrupted-guarded-eight:    SETTINGS_CORRUPTED := HEADER_BYTES=8 ACCOUNTING=0 GUARD=1
+
+corruption: $(addprefix corrupted-,$(CORRUPTED))
+
+$(addprefix corrupted-,$(CORRUPTED)):
+	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 $(SETTINGS_CORRUPTED) play-corruption
 
 play-corruption: $(T)/test_corruption $(T)/test_damage
+	@echo "-- HEADER_BYTES=$(HEADER_BYTES) ACCOUNTING=$(ACCOUNTING) GUARD=$(GUARD)"
 	$< all
-	$(T)/test_damage all >$(T)/test_damage.log
+	$(T)/test_damage all >$(T)/test_damage.log || { tail -n 20 $(T)/test_damage.log; exit 1; }
 
 # ---- fuzzing -------------------------------------------------------------------------
 
@@ -233,7 +246,8 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all cells big-endian big-endian-4 big-endian-8 misra exhaustive exhaustive-4 \
-        exhaustive-8 play-exhaustive random play-random corruption play-corruption fuzz \
-        fuzz-settings fuzz-afl fuzz-corpus coverage $(addprefix covered-,$(COVERED)) forget-trace \
-        trace mutants mutants-share model preload real-programs
+.PHONY: test-all $(addprefix timed-,$(LONG)) cells big-endian big-endian-4 big-endian-8 misra \
+        exhaustive exhaustive-4 exhaustive-8 play-exhaustive random play-random corruption \
+        $(addprefix corrupted-,$(CORRUPTED)) play-corruption fuzz fuzz-settings fuzz-afl fuzz-corpus \
+        coverage $(addprefix covered-,$(COVERED)) forget-trace trace mutants mutants-share model \
+        preload real-programs

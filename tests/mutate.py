@@ -7,7 +7,7 @@ usage: mutate.py [--share N] [--jobs N] [--list FILE] [--only WORD]... [--quick 
 All mutants are compiled into one library: each is an alternative that is chosen when the program
 starts, so that none has to be compiled by itself. The tests run once without any, which tells how
 long each takes and which mutants it meets; then each mutant meets the tests that do, from fast to
-slow, that of its own layer early, until one fails. One that they let live is compiled by itself: if
+slow, those early that are likely to tell, until one fails. One that they let live is compiled by itself: if
 its object is that of the original, it is none; else it meets tests with sanitizers. What lives then
 has to be in the list, with the reason; what is in the list has to live through the fast tests. No
 assertion, no setting and nothing that the preprocessor reads is changed.
@@ -57,7 +57,7 @@ SANITIZED = settings(ACCOUNTING=1, SEQUENCE=1, CANARY=1, POISON=1, GUARD=1)
 # Users of the ports, what needs another build, and what takes its time for what others try.
 LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threads",
             "test_corruption"}
-# Seconds: programs that take longer do not meet what is in the list.
+# Seconds: what is in the list meets no program that takes longer, but that of its own layer.
 SHORT = 0.1
 # Programs that take longer in the first build are in no other.
 LONG = 1
@@ -799,6 +799,7 @@ class Work:
         self.dropped = compile_all(self.parsers, self.builds, self.count)
         self.results = Results(f"{BUILD}/results")
         self.killers = Results(f"{BUILD}/killers")
+        self.kills = collections.Counter()
         self.source_key = digest(*(parser.source for parser in self.parsers))
         self.originals = {}
 
@@ -837,19 +838,23 @@ class Work:
         return OWN_TEST.get(layer, f"test_{layer}")
 
     def tests_of(self, builds, parser, mutant):
-        """From fast to slow, that of its own layer early; first of all what killed it before."""
+        """From fast to slow, those early that are of its own layer, or killed others of its function;
+        first of all what killed it before."""
         own = self.own(parser)
         killer = self.killers.get(" ## ".join(mutant.name))
         found = [test for build in builds for test in build.tests.values()
                  if test.reached[mutant.number]]
-        return sorted(found, key=lambda test: (test.program != killer, test.seconds
-                                               / (10 if test.name == own else 1)))
+        chances = {test.program: (10 if test.name == own else 1)
+                   + 10 * self.kills[(mutant.where, test.program)] for test in found}
+        return sorted(found, key=lambda test: (test.program != killer,
+                                               test.seconds / chances[test.program]))
 
     def kill(self, tests, mutant):
         for test in tests:
             how = test.kills(mutant, self.results)
             if how != "no":
                 self.killers.put(" ## ".join(mutant.name), test.program)
+                self.kills[(mutant.where, test.program)] += 1
                 return how, test
         return None
 
@@ -857,9 +862,9 @@ class Work:
         """(how, by what): how is "failed" or "time", "same", "lives" or "unreached"."""
         parser, mutant = pair
         tests = self.tests_of(self.builds, parser, mutant)
-        limit = self.options.quick or SHORT
-        killer = self.killers.get(" ## ".join(mutant.name))
         if self.options.quick or mutant.name in self.reasons:
+            limit = self.options.quick or SHORT
+            killer = self.killers.get(" ## ".join(mutant.name))
             tests = [test for test in tests if test.seconds <= limit
                      or test.name == self.own(parser) or test.program == killer]
             return self.kill(tests, mutant) or ("lives", None)

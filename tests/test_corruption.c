@@ -32,6 +32,9 @@
 
 #define HAS_SEA (HAS_PROCESSES && UINTPTR_MAX > UINT32_MAX)
 
+/* Does nothing that is followed out of the heap lead to memory of the test? */
+#define IS_ISLAND (HAS_SEA && HAS_NARROW_WORDS)
+
 #define HELD   64U
 #define STRIDE 23U
 
@@ -283,7 +286,7 @@ static struct ledger {
     struct tally trial;
     struct tally* tally; /* that the try belongs to */
     bool found;
-    unsigned long settled; /* tries of these processes that are over */
+    unsigned long settled; /* tries that are over, since the first of these processes began */
 } * ledger;
 
 static bool is_context(enum kind kind)
@@ -354,6 +357,7 @@ static void settle(enum outcome outcome)
     tally->neither += !ledger->found && outcome == OUTCOME_NOT_TOLD;
     tally->fatal += outcome == OUTCOME_FATAL;
     ledger->settled++;
+    ledger->tally = NULL;
     assert_true(ledger->found || outcome != OUTCOME_FATAL);
 }
 
@@ -375,12 +379,12 @@ static bool is_turn(bool needs_one)
 }
 
 #if HAS_PROCESSES
-static unsigned patience = 10;
-
 /* What hangs for so many seconds is killed. */
+#define PATIENCE 10U
+
 static void watch(void)
 {
-    (void)alarm(patience);
+    (void)alarm(PATIENCE);
 }
 
 static void unwatch(void)
@@ -388,8 +392,9 @@ static void unwatch(void)
     (void)alarm(0);
 }
 
-/* No sanitizer and no library ends a process with such a status. */
-#define STATUS 40
+/* All is tried, or only one try more: no sanitizer and no library ends a process in such a way. */
+#define STATUS_ALL  40
+#define STATUS_MORE 41
 
 #ifdef TEST_WITH_ASAN
 void __asan_on_error(void);
@@ -416,16 +421,16 @@ static void go_on_apart(void (*tries)(const struct shape* shape), const struct s
     turns = (unsigned long)(shape - shapes); /* so that each shape has other bits flipped */
     with_figures = true;
     tries(shape);
-    _exit(STATUS);
+    _exit(STATUS_ALL);
 }
 
 /* Try all of it in processes of their own: one that does not end well ends with a fatal try. */
 static void do_apart(void (*tries)(const struct shape* shape), const struct shape* shape)
 {
     int status = 0;
+    bool is_over = false;
     ledger->settled = 0;
-    do {
-        ledger->tally = NULL;
+    while (!is_over) {
         (void)fflush(NULL);
         const pid_t child = fork();
         assert_true(child >= 0);
@@ -433,11 +438,19 @@ static void do_apart(void (*tries)(const struct shape* shape), const struct shap
             go_on_apart(tries, shape);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS) {
+        const int outcome = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        is_over = outcome == STATUS_ALL;
+        if (!is_over && outcome != STATUS_MORE) {
             assert_non_null(ledger->tally);
             settle(OUTCOME_FATAL);
         }
-    } while (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS);
+    }
+}
+
+/* What went well may have written over what the next tries need. */
+static void leave(void)
+{
+    _exit(STATUS_MORE);
 }
 
 static void open_ledger(void)
@@ -462,6 +475,10 @@ static void do_apart(void (*tries)(const struct shape* shape), const struct shap
     (void)shape;
 }
 
+static void leave(void)
+{
+}
+
 static void open_ledger(void)
 {
     static struct ledger mine;
@@ -484,6 +501,9 @@ static void try_out(const struct shape* shape, struct tally* tally,
     unwatch();
     settle(outcome);
     put_back();
+    if (is_apart && !IS_ISLAND) {
+        leave();
+    }
 }
 
 static void flip(const struct shape* shape, enum kind kind, size_t byte, unsigned bit)
@@ -607,6 +627,7 @@ static unsigned hang(const struct shape* shape)
 {
     volatile bool for_ever = true;
     (void)shape;
+    (void)alarm(1);
     while (for_ever) {
     }
     return 0;
@@ -635,7 +656,6 @@ static void try_all_that_may_happen(const struct shape* shape)
 #endif
         say_nothing,
     };
-    patience = 1;
     for (unsigned i = 0; i < COUNT_OF(what); i++) {
         if (is_untried()) {
             test_heap.buffer[test_heap.ctx->live] ^= 1;
@@ -782,6 +802,7 @@ static void blocks_written_to_after_they_were_freed(void** state)
 int main(int argc, char** argv)
 {
     with_all = argc > 1 && strcmp(argv[1], "all") == 0;
+    with_figures = with_all;
     open_ledger();
     const struct CMUnitTest cases[] = {
 #if HAS_PROCESSES

@@ -355,7 +355,7 @@ static void so_does_what_is_behind_it_in_a_full_map(void** state)
             }
         }
         count_live(ctx);
-        for (unsigned look = 0; look < 1000; look++) {
+        for (unsigned look = 0; look < 3000; look++) {
             const uintptr_t index = layer_random() % 300;
             const uintptr_t behind = naive_behind(ctx, index);
             assert_true(is_next_right(ctx, index, layer_random() % 200, behind));
