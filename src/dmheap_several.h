@@ -688,11 +688,16 @@ static const struct policy_calls policy_calls = {
 /* Volatile, as `calls`: so that no compiler names in its stead what it points to. */
 static const struct policy_calls* const volatile policy_place = &policy_calls;
 
-/* The policy of a heap, to be changed; NULL: there is no such heap. The lock is held. */
+/*
+ * The policy of a heap, to be changed; NULL: there is no such heap. The lock is held. `policies` is
+ * written once: who has found a policy under the lock may go by it without.
+ */
 static struct policy* find_policy(const struct dmheap_ctx* asked)
 {
     const struct registry_entry* entry = find_entry(asked);
-    policies = policy_place;
+    if (policies == NULL) {
+        policies = policy_place;
+    }
     return entry != NULL ? policy_make(entry->ctx) : NULL;
 }
 

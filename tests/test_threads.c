@@ -141,10 +141,97 @@ static void come_and_go(struct worker* worker)
     worker->failures += !is_right;
 }
 
+static bool read_block(const struct dmheap_block_info* block, void* context)
+{
+    unsigned* lengths = context;
+    *lengths += (unsigned)strlen(block->module_name);
+    return true;
+}
+
+static bool read_module(const struct dmheap_module_info* info, void* context)
+{
+    unsigned* lengths = context;
+    *lengths += (unsigned)strlen(info->module_name);
+    return true;
+}
+
+static bool read_line(const char* line, void* context)
+{
+    unsigned* lengths = context;
+    *lengths += (unsigned)strlen(line);
+    return true;
+}
+
+/* Once more: another thread may have released something. */
+static bool on_failure(const struct dmheap_failure* failure, void* context)
+{
+    (void)context;
+    return failure->calls == 1;
+}
+
+static void on_death(const struct dmheap_death* death, void* context)
+{
+    (void)death;
+    (void)context;
+}
+
+/* All that tells of the heaps, while others change them. */
+static void look(struct worker* worker)
+{
+    struct dmheap_stats stats;
+    struct dmheap_module_stats module;
+    struct dmheap_finding finding;
+    char name[DMHEAP_CTX_NAME_BYTES];
+    unsigned lengths = 0;
+    const bool is_right = dmheap_is_initialized() && dmheap_ctx_is_initialized(NULL) &&
+                          dmheap_ctx_get_default(0) != NULL && dmheap_ctx_get_name(NULL, name) &&
+                          dmheap_ctx_get_stats(NULL, &stats) &&
+                          dmheap_ctx_get_module_stats(NULL, worker->name, &module) &&
+                          dmheap_ctx_walk(NULL, read_block, &lengths) &&
+                          dmheap_ctx_walk_modules(NULL, read_module, &lengths) &&
+                          dmheap_ctx_report(NULL, DMHEAP_REPORT_ALL, read_line, &lengths) &&
+                          dmheap_ctx_check(NULL, &finding) && lengths != 0;
+    worker->failures += !is_right;
+}
+
+/* Heaps are set up anew, to what they are already. */
+static void set_up(struct worker* worker)
+{
+    const bool is_right = dmheap_ctx_set_failure_hook(NULL, on_failure, NULL) &&
+                          dmheap_ctx_set_death_hook(NULL, on_death, NULL) &&
+                          dmheap_ctx_set_leak_policy(NULL, DMHEAP_LEAK_SUMMARY) &&
+                          dmheap_ctx_set_name(NULL, "first");
+    worker->failures += !is_right;
+    dmheap_concatenate_free_blocks();
+}
+
+/* A block of the thread's own gets another owner, and its module another name for a while. */
+static void rename_and_retag(struct worker* worker, size_t number)
+{
+    struct slot* slot = &worker->slot[number];
+    char owner[DMHEAP_NAME_BYTES];
+    char name[sizeof(worker->name)];
+    (void)snprintf(name, sizeof(name), "renamed#%u", worker->number);
+    if (dmheap_ctx_rename_module(NULL, worker->name, name)) {
+        worker->failures += !dmheap_ctx_rename_module(NULL, name, worker->name);
+    }
+    if (dmheap_ctx_retag(NULL, slot->ptr, worker->name)) {
+        slot->is_modules = true;
+        const bool is_right = dmheap_ctx_usable_size(NULL, slot->ptr) >= slot->size &&
+                              dmheap_ctx_owner_of(NULL, slot->ptr, owner) &&
+                              strcmp(owner, worker->name) == 0;
+        worker->failures += !is_right;
+    }
+}
+
 static void step(struct worker* worker)
 {
     const size_t number = dice(worker, SLOTS);
-    if (dice(worker, 8) == 0) {
+    if (dice(worker, 250) == 0) {
+        look(worker);
+    } else if (dice(worker, 100) == 0) {
+        set_up(worker);
+    } else if (dice(worker, 8) == 0) {
         share(worker);
     } else if (has_several && dice(worker, 50) == 0) {
         come_and_go(worker);
@@ -152,6 +239,8 @@ static void step(struct worker* worker)
         allocate(worker, number);
     } else if (dice(worker, 3) == 0) {
         resize(worker, number);
+    } else if (dice(worker, 5) == 0) {
+        rename_and_retag(worker, number);
     } else {
         release(worker, number);
     }
