@@ -32,11 +32,8 @@
 
 #define HAS_SEA (HAS_PROCESSES && UINTPTR_MAX > UINT32_MAX)
 
-/* Does nothing that is followed out of the heap lead to memory of the test? */
-#define IS_ISLAND (HAS_SEA && HAS_NARROW_WORDS)
-
 #define HELD   64U
-#define STRIDE 23U
+#define STRIDE 41U
 
 /* ---- where the heap is ------------------------------------------------------------------- */
 
@@ -122,12 +119,32 @@ struct held {
 
 static struct held held[HELD];
 
-/* NULL for 0. */
+#define NAMES       24U
+#define NAME_NEW    (NAMES - 1)
+#define NAME_OTHER  (NAMES - 2)
+#define NAME_GONE   (NAMES - 3)
+#define NAME_BYTES  16U
+#define NAME_PLACES (4 * NAMES * DMHEAP_HINTS)
+
+/*
+ * NULL for 0. Where a name stands decides which hint is its own: the one of its number, so that what
+ * is found does not hang on where this program is.
+ */
 static const char* module_name(unsigned number)
 {
-    static char names[21][16];
-    (void)snprintf(names[number], sizeof(names[0]), "m%u", number);
-    return number != 0 ? names[number] : NULL;
+    static char places[NAME_PLACES][NAME_BYTES];
+    static char* names[NAMES];
+    static unsigned taken;
+    while (number != 0 && names[number] == NULL) {
+        char* place = places[taken++];
+        assert_true(taken < NAME_PLACES);
+        const struct dmheap_hint* hint = record_hint(test_heap.ctx, place);
+        if ((size_t)(hint - test_heap.ctx->hint) == number % DMHEAP_HINTS) {
+            (void)snprintf(place, NAME_BYTES, "m%u", number);
+            names[number] = place;
+        }
+    }
+    return names[number];
 }
 
 static const char* any_name(unsigned modules)
@@ -179,7 +196,7 @@ static void go_on_with(struct held* block, unsigned number, unsigned modules)
         dmheap_free(block->ptr, number % 2 != 0);
         block->ptr = NULL;
     } else if (number % 7 == 0) {
-        (void)Dmod_RetagEx(block->ptr, "m2");
+        (void)Dmod_RetagEx(block->ptr, module_name(2));
     }
     listen();
 }
@@ -220,8 +237,8 @@ static unsigned go_on(const struct shape* shape)
     for (unsigned i = 0; i < HELD; i++) {
         go_on_with(&mine[i], i, shape->modules);
     }
-    (void)dmheap_aligned_alloc(64, 100, "new");
-    (void)Dmod_RenameTag("m1", "other");
+    (void)dmheap_aligned_alloc(64, 100, module_name(NAME_NEW));
+    (void)Dmod_RenameTag(module_name(1), module_name(NAME_OTHER));
     listen();
     for (unsigned i = 1; i <= shape->modules; i++) {
         dmheap_unregister_module(module_name(i));
@@ -231,8 +248,8 @@ static unsigned go_on(const struct shape* shape)
         dmheap_free(mine[i].ptr, true);
         listen();
     }
-    (void)heap_fill("new");
-    dmheap_unregister_module("new");
+    (void)heap_fill(module_name(NAME_NEW));
+    dmheap_unregister_module(module_name(NAME_NEW));
     (void)is_found();
     test_port_forget_lines();
     return told;
@@ -329,8 +346,8 @@ static void lay(const struct shape* shape)
     }
     if (DMHEAP_ACCOUNTING && shape->modules > 3) {
         assert_true(dmheap_ctx_keep_dead(test_heap.ctx, 2));
-        assert_non_null(dmheap_malloc(40, "gone"));
-        dmheap_unregister_module("gone");
+        assert_non_null(dmheap_malloc(40, module_name(NAME_GONE)));
+        dmheap_unregister_module(module_name(NAME_GONE));
     }
     if (shape->is_filled_up) {
         (void)heap_fill(NULL);
@@ -501,7 +518,7 @@ static void try_out(const struct shape* shape, struct tally* tally,
     unwatch();
     settle(outcome);
     put_back();
-    if (is_apart && !IS_ISLAND) {
+    if (is_apart && !HAS_SEA) {
         leave();
     }
 }
