@@ -25,6 +25,9 @@ configure() { # build folder, options ...
         -DSCENE="$scene" "$@"
 }
 
+# Programs that run with an option of their own do so with sanitizers.
+sanitizers='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
 # The application's log, without colours and with addresses made equal.
 log_of() { # output
     printf '%s\n' "$1" | sed 's/\x1b\[[0-9;]*m//g; s/0x[0-9a-f]*/0x.../g' |
@@ -131,7 +134,8 @@ check_run "module, dmheap first: builds" cmake --build "$work/module_late"
 echo "== a system whose modules may call the family"
 names=$(sed -n 's/.*DMOD_BUILTIN_API(dmheap, 1.0, .*, \(_[a-z_]*\),.*/record \1@dmheap:1.0/p' \
     include/dmheap.h include/dmheap_ctx.h | sort)
-check_run "family: configures" configure family -DWHO=dmod_first -DDMHEAP_REGISTER_CTX=ON
+check_run "family: configures" \
+    configure family -DWHO=dmod_first -DDMHEAP_REGISTER_CTX=ON -DCMAKE_C_FLAGS="$sanitizers"
 check_run "family: builds" cmake --build "$work/family" -j 2 --target app
 check_run "family: the application runs" "$work/family/app"
 check_equal "family: what modules find" "$names" \
@@ -139,7 +143,8 @@ check_equal "family: what modules find" "$names" \
         grep -v "_port@" | sort)" # that is what pulls the registration out of the library
 
 echo "== clients of the later generation"
-check_run "compat: configures" configure compat -DWHO=dmod_first -DDMHEAP_COMPAT=ON
+check_run "compat: configures" \
+    configure compat -DWHO=dmod_first -DDMHEAP_COMPAT=ON -DCMAKE_C_FLAGS="$sanitizers"
 check_run "compat: builds" cmake --build "$work/compat" -j 2
 for client in boot contexts names blocks; do
     check_run "compat: $client runs" "$work/compat/$client"
@@ -153,9 +158,9 @@ done
 objects=$work/compat/CMakeFiles/compat_registers.dir/compat.c.o
 heap=$(find "$work/compat/dmheap" -name '*.c.o' | tr '\n' ' ')
 for order in "$objects $heap" "$heap $objects"; do
-    # shellcheck disable=SC2086 # lists of files, and no spaces in them
+    # shellcheck disable=SC2086 # lists of files and of options
     check_run "compat: links $(for file in $order; do basename "$file" .c.o; done | tr '\n' ' ')" \
-        cc -o "$work/by_name" $order "$system" -T"$work/dmod/scripts/sections.ld"
+        cc $sanitizers -o "$work/by_name" $order "$system" -T"$work/dmod/scripts/sections.ld"
 done
 check_run "compat module: configures" \
     configure compat_module -DWHO=dmod_first -DDMOD_MODE=DMOD_MODULE -DDMHEAP_COMPAT=ON
