@@ -898,7 +898,7 @@ static DMHEAP_INLINE enum dmheap_verdict heap_resize(struct dmheap_ctx* ctx,
 #define HEAP_SWEEP_JOIN   8  /* the free block in front of a run */
 #define HEAP_SWEEP_LOOK   8  /* one looked at by way of the live map */
 /* A block freed between live ones, the first of a run; each further one, and the look for them. */
-#define HEAP_SWEEP_RUN    (10 + 2 * DMHEAP_CANARY + DMHEAP_ACCOUNTING + DMHEAP_GUARD)
+#define HEAP_SWEEP_RUN    (10 + 2 * DMHEAP_CANARY + DMHEAP_ACCOUNTING + 2 * DMHEAP_GUARD)
 #define HEAP_SWEEP_MORE   (5 + 2 * DMHEAP_CANARY + DMHEAP_ACCOUNTING)
 
 #define HEAP_SWEEP_CLOSING (HEAP_SWEEP_BUDGET / 2) /* left: the caller may forget the module now */

@@ -123,12 +123,16 @@ static inline void live_restore(struct dmheap_ctx* ctx, const void* address)
 /*
  * What the map has up to `granules` behind `index`, where `behind` is from live_find: LIVE_NEXT, or
  * 0, nothing. Anything else: a live payload in between, or the end of the heap. Where the two are
- * in different words, those are looked at; to avoid that branch, a short block always has two.
+ * in different words, those are looked at; to avoid that branch, a short block always has two. That
+ * nothing is live behind the end is proven only where no bit is trusted.
  */
 static inline uintptr_t live_next(const struct dmheap_ctx* ctx, uintptr_t index, uintptr_t granules,
                                   uintptr_t behind)
 {
     const uintptr_t end = index + granules;
+    if (DMHEAP_GUARD && DMHEAP_UNLIKELY(end > ctx->granules)) {
+        return 1;
+    }
     if (!DMHEAP_AVOID_BRANCHES && index % LIVE_BITS + granules < LIVE_BITS) {
         return behind << (LIVE_BITS - 1 - granules);
     }

@@ -313,6 +313,7 @@ static bool is_next_right(const struct dmheap_ctx* ctx, uintptr_t index, uintptr
                       is_any_live(ctx, end / WORD_BITS * WORD_BITS, end);
         is_live = end < ctx->granules && live_test(ctx, end);
     }
+    contradicts = contradicts || (DMHEAP_GUARD && end > ctx->granules);
     return contradicts ? next << 1 != 0 : next == (is_live ? LIVE_NEXT : 0);
 }
 
@@ -364,6 +365,22 @@ static void so_does_what_is_behind_it_in_a_full_map(void** state)
     free(ctx);
 }
 
+/* Bits that nobody set, in the last word. */
+static void with_the_guard_no_length_leads_behind_the_end(void** state)
+{
+    (void)state;
+    struct dmheap_ctx* ctx = layer_ctx_make(SHIFT_MAX, GRANULES - 20);
+    const uintptr_t end = (uintptr_t)ctx->granules;
+    *live_word(ctx, end) = ~(uintptr_t)0;
+    for (uintptr_t index = end - 100; index < end; index++) {
+        for (uintptr_t granules = end - index; granules < end - index + 20; granules++) {
+            const uintptr_t next = live_next(ctx, index, granules, 0);
+            assert_true(live_is_inside(next) || index + granules == end);
+        }
+    }
+    free(ctx);
+}
+
 static void no_length_leads_behind_the_map(void** state)
 {
     (void)state;
@@ -394,6 +411,7 @@ int main(void)
         cmocka_unit_test(the_map_ends_with_a_bit_for_the_end),
         cmocka_unit_test(what_is_behind_a_granule_agrees_with_a_loop_over_the_bits),
         cmocka_unit_test(so_does_what_is_behind_it_in_a_full_map),
+        layer_case_if(DMHEAP_GUARD, with_the_guard_no_length_leads_behind_the_end),
         cmocka_unit_test(no_length_leads_behind_the_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
