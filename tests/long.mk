@@ -195,15 +195,15 @@ forget-trace:
 	@if test -d $(B); then find $(B) -name '*.gcda' -delete; fi
 
 # Users, layers and tools have different settings, so each kind has a file of its own; gcov writes to
-# the root, for one build at a time. A seed that is
-# always the same: a fresh one may reach more, and another one less.
+# the root, for one build at a time. A seed that is always the same: a fresh one may reach more, and
+# another one less.
 trace: export TEST_SEED := 1
 trace: need-cmocka $(PROGRAMS:=.result)
 	@$(call count,$(PROGRAMS:=.result))
 	@mkdir -p $(dir $(TRACE))
 	@for kind in posix layer tool; do \
-	    flock $(dir $(TRACE)) gcovr --root . --filter src/ --exclude-branches-by-pattern '.*DMHEAP_ASSERT[(].*' \
-	        --json $(TRACE)-$$kind.json $(T)/$$kind || exit 1; \
+	    flock $(dir $(TRACE)) gcovr --root . --filter src/ \
+	        --exclude-branches-by-pattern '.*DMHEAP_ASSERT[(].*' --json $(TRACE)-$$kind.json $(T)/$$kind || exit 1; \
 	done
 
 # ---- mutants ----------------------------------------------------------------------------
