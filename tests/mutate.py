@@ -60,7 +60,7 @@ LEFT_OUT = {"test_simple", "test_dmheap_unit", "test_dmheap_module", "test_threa
 # Seconds: what is in the list meets no program that takes longer, but that of its own layer.
 SHORT = 0.1
 # Programs that take longer in the first build are in no other.
-LONG = 1
+LONG = 3
 # The tests of a layer that is not named like its test.
 OWN_TEST = {"layout": "test_heap", "dead": "test_account", "quota": "test_account",
             "registry": "test_ctx", "several": "test_ctx", "edge": "test_header",
