@@ -448,6 +448,23 @@ static inline const char* numbered_name(unsigned number)
     return text;
 }
 
+/*
+ * A name of up to 15 characters, at a place of its own whose hint is that of this number: what is
+ * found by it does not hang on where the program is.
+ */
+static inline const char* hinted_name(size_t hint, const char* text)
+{
+    static char places[384][16];
+    static unsigned taken;
+    char* place;
+    do {
+        assert_true(taken < sizeof(places) / sizeof(places[0]));
+        place = places[taken++];
+    } while ((size_t)(record_hint(test_heap.ctx, place) - test_heap.ctx->hint) != hint);
+    assert_true(strlen(text) < sizeof(places[0]));
+    return strcpy(place, text);
+}
+
 /* What counts refused requests is the one thing that they change. */
 static inline void forget_failures(struct dmheap_holding* holding)
 {

@@ -119,30 +119,19 @@ struct held {
 
 static struct held held[HELD];
 
-#define NAMES       24U
-#define NAME_NEW    (NAMES - 1)
-#define NAME_OTHER  (NAMES - 2)
-#define NAME_GONE   (NAMES - 3)
-#define NAME_BYTES  16U
-#define NAME_PLACES (4 * NAMES * DMHEAP_HINTS)
+#define NAMES      24U
+#define NAME_NEW   (NAMES - 1)
+#define NAME_OTHER (NAMES - 2)
+#define NAME_GONE  (NAMES - 3)
 
-/*
- * NULL for 0. Where a name stands decides which hint is its own: the one of its number, so that what
- * is found does not hang on where this program is.
- */
+/* NULL for 0. */
 static const char* module_name(unsigned number)
 {
-    static char places[NAME_PLACES][NAME_BYTES];
-    static char* names[NAMES];
-    static unsigned taken;
-    while (number != 0 && names[number] == NULL) {
-        char* place = places[taken++];
-        assert_true(taken < NAME_PLACES);
-        const struct dmheap_hint* hint = record_hint(test_heap.ctx, place);
-        if ((size_t)(hint - test_heap.ctx->hint) == number % DMHEAP_HINTS) {
-            (void)snprintf(place, NAME_BYTES, "m%u", number);
-            names[number] = place;
-        }
+    static const char* names[NAMES];
+    if (number != 0 && names[number] == NULL) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "m%u", number);
+        names[number] = hinted_name(number % DMHEAP_HINTS, text);
     }
     return names[number];
 }

@@ -948,22 +948,12 @@ static void make_heap(void)
     open_heap();
 }
 
-/* Names whose addresses share a hint, or do not: so what is found does not hang on where they are. */
+/* Names whose addresses share a hint, or do not. */
 static void choose_names(bool share_a_hint)
 {
-    static char pool[64][8];
-    const struct dmheap_hint* first = record_hint(test_heap.ctx, pool[0]);
-    unsigned other = 1;
-    while ((record_hint(test_heap.ctx, pool[other]) == first) != share_a_hint) {
-        other++;
-        assert_true(other < COUNT_OF(pool));
-    }
-    memset(pool, 0, sizeof(pool));
-    pool[0][0] = 'a';
-    pool[other][0] = 'b';
     names[0] = NULL;
-    names[1] = pool[0];
-    names[2] = pool[other];
+    names[1] = hinted_name(0, "a");
+    names[2] = hinted_name(share_a_hint ? 0 : 1, "b");
 }
 
 static void add_edge(uint32_t node)

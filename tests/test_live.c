@@ -279,7 +279,7 @@ static void the_map_ends_with_a_bit_for_the_end(void** state)
     }
 }
 
-/* How many granules before each one are live: as the map has it, in a form that is looked up at once. */
+/* How many granules before each one are live. */
 static uint16_t live_before[2 * GRANULES];
 
 static void count_live(const struct dmheap_ctx* ctx)

@@ -141,25 +141,21 @@ static void come_and_go(struct worker* worker)
     worker->failures += !is_right;
 }
 
-static bool read_block(const struct dmheap_block_info* block, void* context)
-{
-    unsigned* lengths = context;
-    *lengths += (unsigned)strlen(block->module_name);
-    return true;
-}
-
-static bool read_module(const struct dmheap_module_info* info, void* context)
-{
-    unsigned* lengths = context;
-    *lengths += (unsigned)strlen(info->module_name);
-    return true;
-}
-
 static bool read_line(const char* line, void* context)
 {
     unsigned* lengths = context;
     *lengths += (unsigned)strlen(line);
     return true;
+}
+
+static bool read_block(const struct dmheap_block_info* block, void* context)
+{
+    return read_line(block->module_name, context);
+}
+
+static bool read_module(const struct dmheap_module_info* info, void* context)
+{
+    return read_line(info->module_name, context);
 }
 
 /* Once more: another thread may have released something. */
