@@ -30,8 +30,7 @@ struct image_census {
     size_t own_blocks;    /* of those: the heap's own */
     size_t module_blocks; /* of those: modules' */
     size_t free_blocks;
-    size_t free_bytes;   /* the untouched end not included */
-    size_t largest_free; /* the larger of the largest free block and the untouched end */
+    size_t free_bytes; /* the untouched end not included */
     size_t groups;
     size_t modules;   /* records */
     size_t named;     /* of those: not unregistered */
@@ -206,9 +205,6 @@ static inline bool check_free(struct check* check, const struct image_block* blo
     }
     check->census.free_blocks++;
     check->census.free_bytes += (size_t)block->size;
-    if (block->size > check->census.largest_free) {
-        check->census.largest_free = (size_t)block->size;
-    }
     return true;
 }
 
@@ -220,11 +216,8 @@ static inline bool check_learn_alignment(struct image* image, image_word payload
     if (((image->address + payload) & mask & image->known) != 0) {
         return false;
     }
-    const image_word news = mask & ~image->known;
-    if (news != 0) {
-        image->address = (image->address & image->known) | ((0 - payload) & news);
-        image->known |= mask;
-    }
+    image->address = (image->address & image->known) | ((0 - payload) & mask & ~image->known);
+    image->known |= mask;
     return true;
 }
 
@@ -237,10 +230,7 @@ static inline bool check_alignment(struct check* check, const struct image_block
     if ((block->header & BLOCK_ALIGNED) != 0) {
         place = image_alignment_byte(image, block);
         const unsigned exponent = (unsigned)image_read(image, place, 1);
-        const unsigned bits = (image->format.word < image->format.address ? image->format.word
-                                                                          : image->format.address) *
-                              8;
-        alignment = exponent < bits ? (image_word)1 << exponent : 0;
+        alignment = exponent < 8 * sizeof(alignment) ? (image_word)1 << exponent : 0;
         if (alignment <= image->plan[IMAGE_ALIGNMENT] || alignment >= image->plan[IMAGE_END]) {
             return check_fail(check, DMHEAP_FAULT_ALIGNMENT, place, block->offset);
         }
@@ -336,9 +326,6 @@ static inline bool check_blocks(struct check* check)
         prev_free = block.owner == OWNER_FREE;
         offset += block.size;
     }
-    if (image->plan[IMAGE_END] - top > check->census.largest_free) {
-        check->census.largest_free = (size_t)(image->plan[IMAGE_END] - top);
-    }
     return true;
 }
 
@@ -383,7 +370,7 @@ static inline bool check_is_free(const struct image* image, image_word offset)
         return false;
     }
     const struct image_block block = image_block(image, offset);
-    if (!image_is_free(image, &block) || offset + block.size >= image->plan[IMAGE_TOP]) {
+    if (!image_is_free(image, &block)) {
         return false;
     }
     const image_word end = offset + block.size;
@@ -604,11 +591,9 @@ static inline bool check_chain(struct check* check, unsigned number, unsigned bu
     image_word place = image_bucket(image, number, bucket);
     image_word block = image_group(image, number) - word;
     for (image_word id = image_read_id(image, place); id != 0; id = image_read_id(image, place)) {
-        char name[DMHEAP_NAME_BYTES] = "";
         const image_word record = image_record_of(image, id);
-        if (record != 0) {
-            (void)image_read_name(image, record, name);
-        }
+        char name[DMHEAP_NAME_BYTES];
+        image_name_of(image, id, name);
         if (name[0] == '\0' || *left == 0 || image_group_of(id) != number ||
             image_bucket_of(number, name) != bucket) {
             return check_fail(check, DMHEAP_FAULT_NAME, place, block);
@@ -679,8 +664,8 @@ static inline bool check_references(struct check* check, image_word record, imag
     const image_word references = image_read_word(image, record);
     const bool has_name = image_read(image, record + image_record_name(image), 1) != 0;
     image_word more = references - blocks;
-    more -= more != 0 || has_name; /* wraps around where a name has none */
-    if (references == 0 || references < blocks || more > *spare) {
+    more -= more != 0 || has_name; /* wraps around where a block or a name has none */
+    if (references == 0 || more > *spare) {
         return check_fail(check, DMHEAP_FAULT_REFERENCES, record, record - word);
     }
     *spare -= more;
@@ -835,11 +820,10 @@ static inline bool check_owners(struct check* check)
 {
     const struct image_census* census = &check->census;
     struct check_tally tally;
+    memset(&tally, 0, sizeof(tally));
     tally.spare = (image_word)census->moving;
     tally.spare_blocks = (image_word)census->moving;
     tally.spare_bytes = (image_word)(census->own_bytes - census->kept);
-    tally.unmet = 0;
-    tally.counted = 0;
     if (!check_batches(check, &tally)) {
         check_find_ownerless(check);
         return false;
@@ -956,14 +940,9 @@ static inline bool check_seal(struct check* check)
            check_fail(check, DMHEAP_FAULT_CONTEXT, (image_word)image->format.word * IMAGE_SEAL, 0);
 }
 
-/* All of the heap that image_open opened: false if anything is wrong. */
+/* All of the heap that image_open opened, all else being 0: false if anything is wrong. */
 static inline bool check_image(struct check* check)
 {
-    const struct image_census nothing = {0};
-    check->census = nothing;
-    check->fault = DMHEAP_FAULT_NONE;
-    check->offset = 0;
-    check->block = 0;
     image_find_given(&check->image);
     return check_context(check) && check_blocks(check) && check_index(check) &&
            check_modules(check) && check_seal(check);
@@ -973,8 +952,7 @@ static inline bool check_image(struct check* check)
 static inline struct image check_image_at(const void* bytes, size_t size, size_t start,
                                           struct image_format format, image_word address)
 {
-    struct image image;
-    memset(&image, 0, sizeof(image));
+    struct image image = {0};
     image.bytes = (const uint8_t*)bytes + start;
     image.size = size - start;
     image.format = format;

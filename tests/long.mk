@@ -13,12 +13,14 @@ ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 LONG := cells exhaustive mutants-share coverage big-endian corruption random real-programs \
         fuzz-settings fuzz-afl test model misra
 
-# Two at a time, unless make is told otherwise.
-test-all:
-	+@$(MAKE) --no-print-directory -O $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j2) \
+# Two at a time, unless make is told otherwise; all of them, whatever fails.
+test-all: timed-parts
+
+parts:
+	+@$(MAKE) --no-print-directory -k -O $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j2) \
 	    $(addprefix timed-,$(LONG))
 
-$(addprefix timed-,$(LONG)): timed-%:
+timed-parts $(addprefix timed-,$(LONG)): timed-%:
 	+@begin=$$(date +%s); result=passed; \
 	$(MAKE) --no-print-directory $* || result=FAILED; \
 	echo "---- $*: $$result, $$(($$(date +%s) - begin)) s"; test $$result = passed
@@ -247,8 +249,8 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all $(addprefix timed-,$(LONG)) cells big-endian big-endian-4 big-endian-8 misra \
-        exhaustive exhaustive-4 exhaustive-8 play-exhaustive random play-random corruption \
-        $(addprefix corrupted-,$(CORRUPTED)) play-corruption fuzz fuzz-settings fuzz-afl fuzz-corpus \
-        coverage $(addprefix covered-,$(COVERED)) forget-trace trace mutants mutants-share model \
-        preload real-programs
+.PHONY: test-all parts timed-parts $(addprefix timed-,$(LONG)) cells big-endian big-endian-4 \
+        big-endian-8 misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive random play-random \
+        corruption $(addprefix corrupted-,$(CORRUPTED)) play-corruption fuzz fuzz-settings fuzz-afl \
+        fuzz-corpus coverage $(addprefix covered-,$(COVERED)) forget-trace trace mutants \
+        mutants-share model preload real-programs

@@ -29,7 +29,7 @@ import time
 import zlib
 
 LAYERS = ("bits layout live block trailer index heap account record dead module registry edge "
-          "request policy leak walk quota several").split()
+          "request policy leak walk quota several check").split()
 CORE = [f"src/dmheap_{layer}.h" for layer in LAYERS] + ["src/dmheap.c"]
 BUILD = "build/mutants"
 
@@ -104,7 +104,7 @@ ASSIGNMENTS = {"+=": "-=", "-=": "+=", "|=": "&=", "&=": "|=", "^=": "|=", "<<="
 LEVELS = [("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="),
           ("<<", ">>"), ("+", "-"), ("*", "/", "%")]
 TYPES = re.compile(r"(const|volatile|unsigned|signed|int|char|bool|void|long|short|struct|enum|union"
-                   r"|\w+_t|dmheap_word|live_map_word|trailer_word|record_id|quota"
+                   r"|\w+_t|dmheap_word|live_map_word|trailer_word|image_word|record_id|quota"
                    r"|dmheap_failure_hook|dmheap_death_hook)$")
 SETTING = re.compile(r"!?(DMHEAP_[A-Z_]+|INDEX_WRITES_NONE|RECORD_HINTS|HEAP_SWEEP_RUNS)$")
 OPAQUE = {"sizeof", "offsetof", "DMHEAP_ASSERT", "DMHEAP_STATIC_ASSERT"}
@@ -307,7 +307,7 @@ class Parser:
             return Node(node.start, name.end, f"{node.text}{sign.text}{name.text}")
         raw = self.raw(node.start, node.end)
         other = "--" if sign.text == "++" else "++"
-        return self.choose(Node(node.start, sign.end, raw + sign.text),
+        return self.choose(Node(node.start, sign.end, node.text + sign.text),
                            [(f"{sign.text} to {other}", raw + other)])
 
     def literal(self, token):

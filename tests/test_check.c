@@ -76,6 +76,8 @@ static struct dmheap_finding find_fault(void)
                    finding.text, (void*)finding.address);
     assert_string_equal(test_port_text(0), text);
     expect_error();
+    struct image_census census;
+    assert_int_equal(heap_fault(test_heap.ctx, &census), finding.fault);
     return finding;
 }
 
@@ -307,6 +309,15 @@ static const void* hole_in_two(void)
     return second;
 }
 
+/* As the last block, it is to be part of the untouched end. */
+static const void* hole_at_the_end(void)
+{
+    void* last = dmheap_malloc(10 * BLOCK_MIN_BYTES, NULL);
+    live_clear(test_heap.ctx, live_index(test_heap.ctx, last));
+    block_tag_free(block_of(last), block_size(block_of(last)));
+    return block_of(last);
+}
+
 static const void* live_bit_lost(void)
 {
     live_clear(test_heap.ctx, live_index(test_heap.ctx, at.back));
@@ -340,10 +351,26 @@ static const void* alignment_byte_absurd(void)
     return byte;
 }
 
+/* One that the address has, but which nobody has to ask for. */
+static const void* alignment_byte_of_the_default(void)
+{
+    uint8_t* const byte = heap_alignment_byte(test_heap.ctx, block_of(at.aligned));
+    *byte = (uint8_t)bits_lowest_word((uintptr_t)test_heap.ctx->alignment);
+    return byte;
+}
+
 static const void* owner_unknown(void)
 {
     block_set_owner(block_of(at.aligned), 200);
     return block_of(at.aligned);
+}
+
+/* The first of two: an id that a module had, and one that none has had. */
+static const void* owner_gone(void)
+{
+    block_set_owner(block_of(at.aligned), 200);
+    block_set_owner(block_of(at.middle), record_group_first(0));
+    return block_of(at.middle);
 }
 
 static const void* next_of_a_hole(void)
@@ -389,15 +416,38 @@ static const void* hole_forged_before_a_live_block(void)
     return forge_hole(block_of(next - block_size(block_of(at.hole))));
 }
 
+/* Where nothing was yet. */
+static const void* hole_forged_behind_the_end(void)
+{
+    return forge_hole(ctx_block(test_heap.ctx, (uintptr_t)test_heap.ctx->top + GRANULE));
+}
+
+static const void* hole_forged_without_a_footer(void)
+{
+    struct dmheap_block* const forged = block_of(at.front + GRANULE);
+    const void* place = forge_hole(forged);
+    ((dmheap_word*)block_at(forged, block_size(forged)))[-1] -= GRANULE;
+    return place;
+}
+
 static const void* hole_unlisted(void)
 {
     assert_true(index_remove(test_heap.ctx, block_of(at.older)));
     return block_of(at.older);
 }
 
-/* Nobody can tell which of all free blocks it is. */
+/* The first of two. */
+static const void* holes_unlisted(void)
+{
+    assert_true(index_remove(test_heap.ctx, block_of(at.hole)));
+    (void)hole_unlisted();
+    return block_of(at.hole);
+}
+
+/* Nobody can tell which of all free blocks it is. What looks like one behind the end is none. */
 static const void* hole_named_by_a_client(void)
 {
+    memset(ctx_at(test_heap.ctx, test_heap.ctx->top), 0, BLOCK_MIN_BYTES);
     struct dmheap_block* client = block_of(at.front);
     struct dmheap_block* hole = block_of(at.older);
     assert_true(index_remove(test_heap.ctx, hole));
@@ -410,6 +460,14 @@ static const void* class_given_up(void)
 {
     index_abandon(test_heap.ctx, index_class(test_heap.ctx, block_size(block_of(at.hole))));
     return block_of(at.hole);
+}
+
+/* By a list and its bit: blocks of no granules. */
+static const void* class_of_nothing(void)
+{
+    test_heap.ctx->row[0] |= 1;
+    test_heap.ctx->bin[0] = offset_of(block_of(at.hole));
+    return &test_heap.ctx->bin[0];
 }
 
 static const void* class_bit(void)
@@ -441,10 +499,36 @@ static const void* references_more(void)
     return its_record(at.middle);
 }
 
+/* As many as it has blocks, and none for its name. */
+static const void* references_less(void)
+{
+    its_record(at.middle)->references--;
+    return its_record(at.middle);
+}
+
 static const void* references_0(void)
 {
     its_record(at.middle)->references = 0;
     return its_record(at.middle);
+}
+
+static void front_claims_a_block(void)
+{
+    if (DMHEAP_ACCOUNTING) {
+        account_of("front")->blocks++;
+        account_of("front")->bytes += GRANULE;
+        account_of("front")->peak += GRANULE;
+    }
+}
+
+/* The block that is the heap's own is one module's only. */
+static const void* references_of_one_block_twice(void)
+{
+    struct record* const back = its_record(at.back);
+    heap_set_owner(test_heap.ctx, block_of(at.back), OWNER_HEAP);
+    its_record(at.front)->references++;
+    front_claims_a_block();
+    return back;
 }
 
 /* A module that was unregistered and has no block, but is there. */
@@ -491,6 +575,72 @@ static const void* chain_circular(void)
     return &its_record(at.back)->next;
 }
 
+/* A module of another group, made if need be. */
+static struct record* record_of_group_1(void)
+{
+    struct record* record = record_of(test_heap.ctx, record_group_first(1));
+    for (unsigned i = 0; record == NULL; i++) {
+        assert_true(dmheap_register_module(numbered_name(i)));
+        record = record_of(test_heap.ctx, record_group_first(1));
+    }
+    test_port_forget_lines();
+    return record;
+}
+
+static const void* chain_circular_in_another_group(void)
+{
+    struct record* other = record_of_group_1();
+    other->next = other->id;
+    return &other->next;
+}
+
+/* By a name that would be in that bucket. */
+static const void* chain_into_another_group(void)
+{
+    const struct record* other = record_of_group_1();
+    const struct record_name name = record_measure(other->name);
+    record_id* const bucket = record_bucket(record_group(test_heap.ctx, 0), 0, name.hash);
+    *bucket = other->id;
+    return bucket;
+}
+
+/* In the bucket of no name. */
+static const void* chain_to_no_module(void)
+{
+    const struct record_name none = record_measure("");
+    record_id* const bucket = record_bucket(record_group(test_heap.ctx, 0), 0, none.hash);
+    *bucket = (record_id)record_group_first(0);
+    return bucket;
+}
+
+/* Give a module the name of another one, first in its bucket. */
+static void name_like_back(struct record* record)
+{
+    const unsigned number = record_group_of(record->id);
+    const struct record_name back = record_measure("back");
+    record_unlink(test_heap.ctx, record);
+    memcpy(record->name, "back", sizeof("back"));
+    record_id* const bucket = record_bucket(record_group(test_heap.ctx, number), number, back.hash);
+    record->next = *bucket;
+    *bucket = record->id;
+}
+
+/* What is found by the name is the other one. */
+static const void* name_twice(void)
+{
+    assert_true(dmheap_register_module(numbered_name(0)));
+    test_port_forget_lines();
+    name_like_back(record_find(test_heap.ctx, numbered_name(0)));
+    return its_record(at.back)->name;
+}
+
+static const void* name_twice_in_two_groups(void)
+{
+    struct record* other = record_of_group_1();
+    name_like_back(other);
+    return other->name;
+}
+
 static const void* group_outside(void)
 {
     test_heap.ctx->group[0] = test_heap.ctx->end;
@@ -501,6 +651,13 @@ static const void* group_twice(void)
 {
     test_heap.ctx->group[1] = test_heap.ctx->group[0];
     return &test_heap.ctx->group[1];
+}
+
+static const void* group_of_none(void)
+{
+    enum dmheap_verdict verdict = VERDICT_OK;
+    assert_non_null(record_make_group(test_heap.ctx, 1, &verdict));
+    return record_group(test_heap.ctx, 1);
 }
 
 static const void* group_used_wrong(void)
@@ -533,6 +690,28 @@ static const void* slot_in_a_circle(void)
     return &record_group(test_heap.ctx, 0)->slot[0];
 }
 
+static const void* slot_of_the_group(void)
+{
+    record_group(test_heap.ctx, 0)->slot[1] = test_heap.ctx->group[0];
+    return &record_group(test_heap.ctx, 0)->slot[1];
+}
+
+/* A free one in the midst names the one behind that which was never given. */
+static const void* slots_beyond(void)
+{
+    struct record_group* group = record_group(test_heap.ctx, 0);
+    dmheap_unregister_module("middle");
+    test_port_forget_lines();
+    group->slot[2] = record_slot_of_next(group->given + 1U);
+    return &group->slot[2];
+}
+
+static const void* slots_lost(void)
+{
+    record_group(test_heap.ctx, 0)->spare = record_group(test_heap.ctx, 0)->given;
+    return &record_group(test_heap.ctx, 0)->spare;
+}
+
 static const void* hint_by_id(void)
 {
     test_heap.ctx->hint_module = test_heap.ctx->end;
@@ -543,6 +722,25 @@ static const void* hint_by_name(void)
 {
     test_heap.ctx->hint[2].module = offset_of(at.front);
     return &test_heap.ctx->hint[2];
+}
+
+static const void* serial_even(void)
+{
+    test_heap.ctx->serial ^= 1;
+    return &test_heap.ctx->serial;
+}
+
+/* Wider than any serial is, where a word is. */
+static const void* serial_wide(void)
+{
+    test_heap.ctx->serial |= (dmheap_word)1 << (DMHEAP_WORD_BYTES * 8 - 1);
+    return &test_heap.ctx->serial;
+}
+
+static const void* class_suspect(void)
+{
+    test_heap.ctx->suspect = 1;
+    return &test_heap.ctx->suspect;
 }
 
 static const void* map_behind_the_blocks(void)
@@ -573,43 +771,68 @@ static const struct damage {
     DAMAGE(footer, FOOTER, &at.hole),
     DAMAGE(flag_of_a_hole, TAGS, &at.hole),
     DAMAGE(hole_in_two, UNMERGED, ELSEWHERE),
+    DAMAGE(hole_at_the_end, UNMERGED, ELSEWHERE),
     DAMAGE(live_bit_lost, MAP, &at.back),
     DAMAGE(live_bit_of_a_hole, MAP, &at.hole),
     DAMAGE(live_bit_inside, MAP, &at.front),
     DAMAGE(alignment_byte, ALIGNMENT, &at.aligned),
     DAMAGE(alignment_byte_absurd, ALIGNMENT, &at.aligned),
+    DAMAGE(alignment_byte_of_the_default, ALIGNMENT, &at.aligned),
     DAMAGE(next_of_a_hole, LINK, &at.hole),
     DAMAGE(prev_of_a_hole, LINK, &at.older),
     DAMAGE(list_circular, LINK, &at.hole),
     DAMAGE(hole_forged, LINK, &at.hole),
+    DAMAGE(hole_forged_behind_the_end, LINK, &at.hole),
+    DAMAGE(hole_forged_without_a_footer, LINK, &at.hole),
     DAMAGE(hole_unlisted, UNLISTED, &at.older),
+    DAMAGE(holes_unlisted, UNLISTED, &at.hole),
     DAMAGE(hole_named_by_a_client, UNLISTED, ELSEWHERE),
     DAMAGE(class_given_up, UNLISTED, &at.hole),
+    DAMAGE(class_of_nothing, LINK, ELSEWHERE),
     DAMAGE(class_bit, CLASS, ELSEWHERE),
     DAMAGE(rows_bit, CLASS, ELSEWHERE),
     DAMAGE(bin, LINK, ELSEWHERE),
     DAMAGE(references_more, REFERENCES, ELSEWHERE),
+    DAMAGE(references_less, REFERENCES, ELSEWHERE),
     DAMAGE(references_0, REFERENCES, ELSEWHERE),
+    DAMAGE(references_of_one_block_twice, REFERENCES, ELSEWHERE),
     DAMAGE(record_left, REFERENCES, ELSEWHERE),
     DAMAGE(record_with_another_id, RECORD, ELSEWHERE),
     DAMAGE(name_without_end, RECORD, ELSEWHERE),
     DAMAGE(name_of_another, NAME, ELSEWHERE),
     DAMAGE(chain_circular, NAME, ELSEWHERE),
+    DAMAGE(chain_circular_in_another_group, NAME, ELSEWHERE),
+    DAMAGE(chain_into_another_group, NAME, ELSEWHERE),
+    DAMAGE(chain_to_no_module, NAME, ELSEWHERE),
+    DAMAGE(name_twice, NAME, ELSEWHERE),
+    DAMAGE(name_twice_in_two_groups, NAME, ELSEWHERE),
     DAMAGE(group_outside, GROUP, ELSEWHERE),
     DAMAGE(group_twice, GROUP, ELSEWHERE),
+    DAMAGE(group_of_none, GROUP, ELSEWHERE),
     DAMAGE(group_used_wrong, GROUP, ELSEWHERE),
     DAMAGE(group_spare_wrong, GROUP, ELSEWHERE),
     DAMAGE(group_given_wrong, GROUP, ELSEWHERE),
     DAMAGE(slot_outside, GROUP, ELSEWHERE),
     DAMAGE(slot_in_a_circle, GROUP, ELSEWHERE),
+    DAMAGE(slot_of_the_group, GROUP, ELSEWHERE),
+    DAMAGE(slots_beyond, GROUP, ELSEWHERE),
+    DAMAGE(slots_lost, GROUP, ELSEWHERE),
     DAMAGE(hint_by_id, HINT, ELSEWHERE),
     DAMAGE(hint_by_name, HINT, ELSEWHERE),
+    DAMAGE(serial_even, CONTEXT, ELSEWHERE),
+    DAMAGE(class_suspect, CONTEXT, ELSEWHERE),
     DAMAGE(map_behind_the_blocks, MAP, ELSEWHERE),
+};
+
+/* What only such headers have. */
+static const struct damage wide_damages[] = {
+    DAMAGE(serial_wide, CONTEXT, ELSEWHERE),
 };
 
 /* What canaries show before. */
 static const struct damage bare_damages[] = {
     DAMAGE(owner_unknown, OWNER, &at.aligned),
+    DAMAGE(owner_gone, OWNER, ELSEWHERE),
     DAMAGE(hole_forged_before_a_live_block, LINK, ELSEWHERE),
 };
 
@@ -627,6 +850,15 @@ static const void* account_bytes_without_a_block(void)
     heap_set_owner(test_heap.ctx, block_of(at.back), OWNER_HEAP);
     account_of("front")->bytes += GRANULE;
     return &account_of("front")->bytes;
+}
+
+/* As the references of one block twice, but of its account only. */
+static const void* account_of_one_block_twice(void)
+{
+    struct dmheap_holding* const back = account_of("back");
+    heap_set_owner(test_heap.ctx, block_of(at.back), OWNER_HEAP);
+    front_claims_a_block();
+    return &back->blocks;
 }
 
 static const void* account_blocks(void)
@@ -657,7 +889,7 @@ static const void* account_peak(void)
 
 static const void* account_reserve_absurd(void)
 {
-    account_of("front")->reserve = ~(dmheap_word)0;
+    account_of("front")->reserve = account_capacity(test_heap.ctx) + 1;
     return &account_of("front")->reserve;
 }
 
@@ -670,6 +902,18 @@ static const void* account_reason_unknown(void)
 static const void* heap_used(void)
 {
     ctx_totals(test_heap.ctx)->used += GRANULE;
+    return &ctx_totals(test_heap.ctx)->used;
+}
+
+/* A block that is the heap's own, of no module that has it moved. */
+static const void* heap_used_by_nobody(void)
+{
+    struct dmheap_holding* const back = account_of("back");
+    back->blocks--;
+    back->bytes -= (dmheap_word)block_size(block_of(at.back));
+    back->reserve = 0;
+    ctx_totals(test_heap.ctx)->unmet = 0;
+    heap_set_owner(test_heap.ctx, block_of(at.back), OWNER_HEAP);
     return &ctx_totals(test_heap.ctx)->used;
 }
 
@@ -720,10 +964,7 @@ static const void* dead_in_a_record(void)
 /* One that is large enough for a ring. */
 static const void* dead_in_a_group(void)
 {
-    for (unsigned i = 0; test_heap.ctx->group[1] == 0; i++) {
-        assert_true(dmheap_register_module(numbered_name(i)));
-    }
-    test_port_forget_lines();
+    (void)record_of_group_1();
     record_group(test_heap.ctx, 1)->slot[1] = 0; /* not given; a ring has its id of none there */
     ctx_totals(test_heap.ctx)->dead = test_heap.ctx->group[1];
     return &ctx_totals(test_heap.ctx)->dead;
@@ -760,6 +1001,14 @@ static const void* dead_without_a_name(void)
     return dead_ring(test_heap.ctx)->entry[0].name;
 }
 
+static const void* dead_without_a_name_behind_another(void)
+{
+    dmheap_unregister_module("middle");
+    test_port_forget_lines();
+    dead_ring(test_heap.ctx)->entry[1].name[0] = '\0';
+    return dead_ring(test_heap.ctx)->entry[1].name;
+}
+
 static const void* dead_name_without_end(void)
 {
     struct dead* dead = &dead_ring(test_heap.ctx)->entry[0];
@@ -776,6 +1025,7 @@ static const void* dead_figure(void)
 static const struct damage account_damages[] = {
     DAMAGE(account_bytes, ACCOUNT, ELSEWHERE),
     DAMAGE(account_bytes_without_a_block, ACCOUNT, ELSEWHERE),
+    DAMAGE(account_of_one_block_twice, ACCOUNT, ELSEWHERE),
     DAMAGE(account_blocks, ACCOUNT, ELSEWHERE),
     DAMAGE(account_of_nobody, ACCOUNT, ELSEWHERE),
     DAMAGE(account_of_another, ACCOUNT, ELSEWHERE),
@@ -783,6 +1033,7 @@ static const struct damage account_damages[] = {
     DAMAGE(account_reserve_absurd, ACCOUNT, ELSEWHERE),
     DAMAGE(account_reason_unknown, ACCOUNT, ELSEWHERE),
     DAMAGE(heap_used, TOTALS, ELSEWHERE),
+    DAMAGE(heap_used_by_nobody, TOTALS, ELSEWHERE),
     DAMAGE(heap_peak, TOTALS, ELSEWHERE),
     DAMAGE(heap_peak_absurd, TOTALS, ELSEWHERE),
     DAMAGE(heap_unmet, TOTALS, ELSEWHERE),
@@ -796,6 +1047,7 @@ static const struct damage account_damages[] = {
     DAMAGE(dead_next, DEAD, ELSEWHERE),
     DAMAGE(dead_next_beyond, DEAD, ELSEWHERE),
     DAMAGE(dead_without_a_name, DEAD, ELSEWHERE),
+    DAMAGE(dead_without_a_name_behind_another, DEAD, ELSEWHERE),
     DAMAGE(dead_name_without_end, DEAD, ELSEWHERE),
     DAMAGE(dead_figure, DEAD, ELSEWHERE),
 };
@@ -880,6 +1132,52 @@ static const struct damage canary_damages[] = {
 
 /* ---- what is told ---- */
 
+/* The block, of those whose headers are right, in which that is; NULL: in none. */
+static struct dmheap_block* block_around(const void* place)
+{
+    for (struct dmheap_block* block = heap_first_block(); block != NULL;
+         block = heap_next_block(block)) {
+        if (offset_of(place) - offset_of(block) < block_size(block)) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static void expect_block(const struct dmheap_beside* told, const struct dmheap_block* block)
+{
+    const void* ptr = block != NULL ? block_payload(block) : NULL;
+    assert_int_equal(told->address, (uintptr_t)ptr);
+    if (block == NULL) {
+        assert_string_equal(told->module_name, "");
+    } else {
+        const dmheap_word owner = block_owner(block);
+        assert_int_equal(told->kind, owner == OWNER_FREE   ? DMHEAP_BLOCK_FREE
+                                     : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
+                                                           : DMHEAP_BLOCK_LIVE);
+    }
+}
+
+/* Of the blocks that are live, as the map tells: the last in front, and the first behind. */
+static void expect_neighbours(const struct dmheap_finding* finding, const void* place)
+{
+    const bool is_in_front = offset_of(place) < test_heap.ctx->first;
+    const struct dmheap_block* before = NULL;
+    const struct dmheap_block* after = NULL;
+    for (struct dmheap_block* block = heap_first_block(); block != NULL;
+         block = heap_next_block(block)) {
+        const bool is_live = live_is(test_heap.ctx, block_payload(block));
+        if (is_live && !is_in_front && (const void*)block_next(block) <= place) {
+            before = block;
+        }
+        if (is_live && after == NULL && (is_in_front || (const void*)block > place)) {
+            after = block;
+        }
+    }
+    expect_block(&finding->before, before);
+    expect_block(&finding->after, after);
+}
+
 /* The clients' blocks, in their order. */
 static const struct {
     unsigned char** ptr;
@@ -888,7 +1186,7 @@ static const struct {
     {&at.front, "front"}, {&at.middle, "middle"}, {&at.aligned, "middle"}, {&at.back, "back"}};
 
 /* Are the clients' blocks beside `ptr` named? In front of the first one is a record. */
-static void expect_neighbours(const struct dmheap_finding* finding, const unsigned char* ptr)
+static void expect_clients(const struct dmheap_finding* finding, const unsigned char* ptr)
 {
     size_t next = 0;
     while (next < COUNT_OF(order) && *order[next].ptr < ptr) {
@@ -917,7 +1215,10 @@ static void expect_told(const struct damage* damage, const struct dmheap_finding
     assert_int_equal(finding->offset, offset_of(place));
     if (damage->block != ELSEWHERE) {
         assert_int_equal(finding->block.address, (uintptr_t)*damage->block);
-        expect_neighbours(finding, *damage->block);
+        expect_clients(finding, *damage->block);
+    } else {
+        expect_block(&finding->block, block_around(place));
+        expect_neighbours(finding, place);
     }
 }
 
@@ -939,6 +1240,9 @@ static void each_damage_is_told_with_its_place_and_whose_blocks_lie_beside(void*
     expect_all_told(damages, COUNT_OF(damages));
     if (!DMHEAP_CANARY) {
         expect_all_told(bare_damages, COUNT_OF(bare_damages));
+    }
+    if (DMHEAP_HEADER_BYTES == 8) {
+        expect_all_told(wide_damages, COUNT_OF(wide_damages));
     }
 }
 
@@ -973,26 +1277,59 @@ static void an_account_whose_block_moves_is_no_fault(void** state)
     (void)heap_verify();
 }
 
+/* Each byte from one offset to another; how many there are. */
+static unsigned expect_unused(dmheap_word from, dmheap_word to)
+{
+    for (dmheap_word offset = from; offset < to; offset++) {
+        uint8_t* const byte = ctx_at(test_heap.ctx, offset);
+        *byte = 1;
+        const struct dmheap_finding finding = find_fault();
+        assert_int_equal(finding.fault, DMHEAP_FAULT_UNUSED);
+        assert_int_equal(finding.address, (uintptr_t)byte);
+        expect_block(&finding.block, NULL);
+        *byte = 0;
+    }
+    return (unsigned)(to - from);
+}
+
+/* They are counted CHECK_BATCH at a time. */
+static void of_many_modules_the_references_of_each_are_proven(void** state)
+{
+    const unsigned count = 2 * CHECK_BATCH;
+    (void)state;
+    heap_open(32 * KIB, 8);
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(dmheap_register_module(numbered_name(i)));
+    }
+    test_port_forget_lines();
+    for (unsigned i = 0; i < count; i++) {
+        struct record* record = record_find(test_heap.ctx, numbered_name(i));
+        record->references++;
+        const struct dmheap_finding finding = find_fault();
+        assert_int_equal(finding.fault, DMHEAP_FAULT_REFERENCES);
+        assert_int_equal(finding.address, (uintptr_t)record);
+        record->references--;
+    }
+}
+
+/* In front of the live map, which is of whole words of the host's, and behind it. */
 static void what_nothing_uses_is_found_written_over(void** state)
 {
     (void)state;
-    unsigned gaps = 0;
+    unsigned in_front = 0;
+    unsigned behind = 0;
     for (size_t size = KIB; size < 2 * KIB; size += GRANULE) {
         heap_open(size, 16); /* more than a word */
         const struct dmheap_ctx* ctx = test_heap.ctx;
-        const dmheap_word map_end = ctx->live + live_map_bytes(ctx->granules);
-        for (dmheap_word offset = map_end; offset < ctx->first; offset++) {
-            uint8_t* const byte = ctx_at(ctx, offset);
-            *byte = 1;
-            const struct dmheap_finding finding = find_fault();
-            assert_int_equal(finding.fault, DMHEAP_FAULT_UNUSED);
-            assert_int_equal(finding.address, (uintptr_t)byte);
-            *byte = 0;
-            gaps++;
-        }
+        const uintptr_t classes =
+            index_class(ctx, (uintptr_t)ctx->granules << ctx->granule_shift) + 1;
+        const dmheap_word bins_end = offset_of(&ctx->bin[classes]);
+        in_front += expect_unused(bins_end, ctx->live);
+        behind += expect_unused(ctx->live + live_map_bytes(ctx->granules), ctx->first);
         arenas_release();
     }
-    assert_true(gaps != 0);
+    assert_int_equal(in_front != 0, sizeof(uintptr_t) > DMHEAP_WORD_BYTES);
+    assert_true(behind != 0);
 }
 
 static void a_field_of_the_context_that_was_written_over_is_named(void** state)
@@ -1013,11 +1350,55 @@ static void a_field_of_the_context_that_was_written_over_is_named(void** state)
             const struct dmheap_finding finding = find_fault();
             const bool is_top = fields[i] == offsetof(struct dmheap_ctx, top);
             assert_true(finding.fault == DMHEAP_FAULT_CONTEXT || is_top);
-            assert_true(finding.offset == fields[i] || finding.fault != DMHEAP_FAULT_CONTEXT);
+            if (finding.fault == DMHEAP_FAULT_CONTEXT) {
+                assert_int_equal(finding.offset, fields[i]);
+                expect_block(&finding.block, NULL);
+            }
         }
         *word = right;
     }
     expect_silence();
+}
+
+/* As many as there may be: the first of both. In a copy, too. */
+static void of_two_fields_that_were_written_over_the_first_is_named(void** state)
+{
+    (void)state;
+    lay_scene();
+    test_heap.ctx->request_limit ^= 64;
+    test_heap.ctx->round ^= 64;
+    struct dmheap_finding finding = find_fault();
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, request_limit));
+    assert_false(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, 0, &finding));
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, request_limit));
+}
+
+static void the_last_serial_is_one(void** state)
+{
+    (void)state;
+    heap_open(2 * KIB, 8);
+    ctx_set(test_heap.ctx, &test_heap.ctx->serial, ~(uint32_t)0);
+    (void)heap_verify();
+}
+
+/* The first group goes with its last module, while those of others stay. */
+static void a_group_behind_one_that_is_gone_is_sound(void** state)
+{
+    (void)state;
+    lay_scene();
+    const struct record* other = record_of_group_1();
+    for (dmheap_word id = record_group_first(0); id < record_group_first(1); id++) {
+        const struct record* record = record_of(test_heap.ctx, id);
+        if (record != NULL) {
+            dmheap_unregister_module(record->name);
+        }
+    }
+    test_port_forget_lines();
+    assert_int_equal(test_heap.ctx->group[0], 0);
+    assert_ptr_equal(record_of_group_1(), other);
+    (void)heap_verify();
 }
 
 static void a_context_that_was_written_over_as_a_whole_is_told(void** state)
@@ -1029,6 +1410,38 @@ static void a_context_that_was_written_over_as_a_whole_is_told(void** state)
         struct check check;
         assert_false(check_heap(&check, test_heap.ctx));
         assert_int_equal(check.fault, DMHEAP_FAULT_CONTEXT);
+        assert_int_equal(check.offset, 0);
+        assert_int_equal(check.block, 0);
+        assert_int_equal(check.image.size, 0);
+    }
+}
+
+static void a_wrong_seal_is_told_if_nothing_else_is_wrong(void** state)
+{
+    (void)state;
+    struct check check;
+    lay_scene();
+    test_heap.ctx->seal ^= 1;
+    assert_false(check_heap(&check, test_heap.ctx));
+    assert_int_equal(check.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(check.offset, offsetof(struct dmheap_ctx, seal));
+    assert_int_equal(check.block, 0);
+}
+
+/* Of one block alone nothing tells which of both it is. */
+static void where_no_canary_is_right_the_serial_is_wrong(void** state)
+{
+    (void)state;
+    for (unsigned blocks = 1; blocks <= 3; blocks++) {
+        heap_open(2 * KIB, 8);
+        for (unsigned i = 0; i < blocks; i++) {
+            assert_non_null(dmheap_malloc(20, NULL));
+        }
+        test_heap.ctx->serial ^= 2;
+        struct check check;
+        assert_false(check_heap(&check, test_heap.ctx));
+        assert_int_equal(check.fault, blocks == 1 ? DMHEAP_FAULT_CANARY : DMHEAP_FAULT_CONTEXT);
+        arenas_release();
     }
 }
 
@@ -1268,6 +1681,9 @@ static void a_copy_is_proven_wherever_it_lies_with_the_addresses_of_the_target(v
             memcpy(copy + shift, test_heap.buffer, test_heap.size);
             assert_true(dmheap_ctx_check_image(copy, size, address, &finding));
             assert_true(dmheap_ctx_check_image(copy, size, 0, &finding));
+            assert_false(dmheap_ctx_check_image(copy, size - 1, address, &finding));
+            assert_int_equal(finding.fault, DMHEAP_FAULT_TRUNCATED);
+            assert_int_equal(finding.offset, test_heap.size - 1);
             copy[shift + offset_of(block_of(at.middle)) + lowest_byte()] ^= 1;
             assert_false(dmheap_ctx_check_image(copy, size, address, &finding));
             assert_int_equal(finding.address, (uintptr_t)block_of(at.middle));
@@ -1281,6 +1697,76 @@ static void a_copy_is_proven_wherever_it_lies_with_the_addresses_of_the_target(v
         expect_silence(); /* an image is no heap of this program */
         arenas_release();
     }
+}
+
+/* Of an address that nothing is known of at first. */
+static void of_an_address_each_alignment_tells_as_many_bits(void** state)
+{
+    (void)state;
+    struct image image;
+    memset(&image, 0, sizeof(image));
+    assert_true(check_learn_alignment(&image, 0x48, 64));
+    assert_int_equal(image.known, 63);
+    assert_int_equal(image.address, 0x38);
+    assert_true(check_learn_alignment(&image, 0x108, 32)); /* nothing new */
+    assert_false(check_learn_alignment(&image, 0x50, 256));
+    assert_int_equal(image.known, 63);
+    assert_int_equal(image.address, 0x38);
+    assert_true(check_learn_alignment(&image, 0x88, 256));
+    assert_int_equal(image.known, 255);
+    assert_int_equal(image.address, 0x78);
+    assert_true(check_learn_alignment(&image, 0x88, 512));
+    assert_int_equal(image.known, 511);
+    assert_int_equal(image.address, 0x178);
+    assert_false(check_learn_alignment(&image, 0x188, 512));
+}
+
+/* Though the address has it: no block of a heap that is no longer could be asked for so. */
+static void an_alignment_of_more_than_the_heap_is_told(void** state)
+{
+    (void)state;
+    heap_open(4 * KIB + DMHEAP_WORD_BYTES, GRANULE); /* with small granules it ends at 4 KiB */
+    unsigned char* aligned = dmheap_aligned_alloc(64, 50, NULL);
+    const uintptr_t address = ((uintptr_t)1 << 20) - (uintptr_t)offset_of(aligned);
+    uint8_t* const byte = heap_alignment_byte(test_heap.ctx, block_of(aligned));
+    for (unsigned exponent = 7; exponent < 256; exponent++) {
+        struct dmheap_finding finding;
+        const bool is_less = exponent < 31 && (image_word)1 << exponent < test_heap.ctx->end;
+        *byte = (uint8_t)exponent;
+        (void)dmheap_ctx_check_image(test_heap.buffer, test_heap.size, address, &finding);
+        assert_int_equal(finding.fault, !is_less        ? DMHEAP_FAULT_ALIGNMENT
+                                        : DMHEAP_CANARY ? DMHEAP_FAULT_CANARY
+                                                        : DMHEAP_FAULT_NONE);
+    }
+}
+
+/* From any place: the next one whose address is a multiple of four, or itself if none is known. */
+static void places_for_a_context_are_found_by_their_addresses(void** state)
+{
+    (void)state;
+    for (size_t start = 0; start < 9; start++) {
+        assert_int_equal(check_place(start, 0), start);
+        for (image_word address = 1; address < 9; address++) {
+            const size_t place = check_place(start, address);
+            assert_true(place >= start && place < start + 4);
+            assert_int_equal((address + place) % 4, 0);
+        }
+    }
+}
+
+/* If the end of an empty heap is missing, too: what is set in front of its first block. */
+static void in_front_of_the_first_block_nothing_is_named(void** state)
+{
+    (void)state;
+    heap_open(2 * KIB, 8);
+    struct dmheap_finding finding;
+    struct dmheap_block* first = ctx_block(test_heap.ctx, (uintptr_t)test_heap.ctx->first);
+    live_set(test_heap.ctx, live_index(test_heap.ctx, block_payload(first)) - 1);
+    const uintptr_t address = (uintptr_t)test_heap.buffer;
+    assert_false(dmheap_ctx_check_image(test_heap.buffer, test_heap.size - 1, address, &finding));
+    assert_int_equal(finding.fault, DMHEAP_FAULT_TRUNCATED);
+    expect_block(&finding.before, NULL);
+    expect_block(&finding.after, NULL);
 }
 
 static void alignments_are_proven_among_each_other_where_the_address_is_unknown(void** state)
@@ -1386,6 +1872,10 @@ static void what_is_no_image_of_a_heap_is_refused(void** state)
             finding.fault == DMHEAP_FAULT_TRUNCATED ||
             (finding.fault == DMHEAP_FAULT_NO_HEAP && size < offsetof(struct dmheap_ctx, bin)) ||
             (finding.fault == DMHEAP_FAULT_CONTEXT && size < 24 * WORD));
+        if (finding.fault == DMHEAP_FAULT_TRUNCATED) {
+            assert_int_equal(finding.offset, size);
+            expect_block(&finding.block, NULL);
+        }
         free(copy);
     }
     assert_true(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, 0, &finding));
@@ -1405,13 +1895,23 @@ int main(int argc, char** argv)
         heap_case_if(DMHEAP_ACCOUNTING, each_damage_of_an_account_is_told_with_its_place),
         heap_case_if(DMHEAP_CANARY, each_damage_of_a_canary_is_told_with_its_place_and_block),
         heap_case_if(DMHEAP_ACCOUNTING, an_account_whose_block_moves_is_no_fault),
+        heap_case(of_many_modules_the_references_of_each_are_proven),
         heap_case(what_nothing_uses_is_found_written_over),
         heap_case(a_field_of_the_context_that_was_written_over_is_named),
+        heap_case(of_two_fields_that_were_written_over_the_first_is_named),
+        heap_case(the_last_serial_is_one),
+        heap_case(a_group_behind_one_that_is_gone_is_sound),
         heap_case(a_context_that_was_written_over_as_a_whole_is_told),
+        heap_case_if(DMHEAP_GUARD, a_wrong_seal_is_told_if_nothing_else_is_wrong),
+        heap_case_if(DMHEAP_CANARY, where_no_canary_is_right_the_serial_is_wrong),
         heap_case(no_bit_of_the_heaps_own_is_flipped_unnoticed_and_none_of_a_clients_matters),
         heap_case(whatever_stands_in_an_image_the_check_ends_and_stays_inside),
         heap_case(whatever_stands_in_a_heap_the_check_ends_and_stays_inside),
         heap_case(a_copy_is_proven_wherever_it_lies_with_the_addresses_of_the_target),
+        heap_case(of_an_address_each_alignment_tells_as_many_bits),
+        heap_case(an_alignment_of_more_than_the_heap_is_told),
+        heap_case(places_for_a_context_are_found_by_their_addresses),
+        heap_case(in_front_of_the_first_block_nothing_is_named),
         heap_case(alignments_are_proven_among_each_other_where_the_address_is_unknown),
         heap_case(of_several_heaps_in_a_copy_the_first_is_proven),
         heap_case(an_image_that_would_not_be_aligned_is_none),
