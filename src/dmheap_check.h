@@ -362,7 +362,8 @@ static inline bool check_rows(struct check* check)
 
 /*
  * Is there one of the free blocks that check_blocks found? By its tags it might also lie inside a
- * payload; then no live block behind it has a P.
+ * payload; then no live block behind it has a P. Behind the last block nothing is live, as check_blocks
+ * has proven.
  */
 static inline bool check_is_free(const struct image* image, image_word offset)
 {
@@ -591,13 +592,13 @@ static inline bool check_chain(struct check* check, unsigned number, unsigned bu
     image_word place = image_bucket(image, number, bucket);
     image_word block = image_group(image, number) - word;
     for (image_word id = image_read_id(image, place); id != 0; id = image_read_id(image, place)) {
-        const image_word record = image_record_of(image, id);
         char name[DMHEAP_NAME_BYTES];
         image_name_of(image, id, name);
         if (name[0] == '\0' || *left == 0 || image_group_of(id) != number ||
             image_bucket_of(number, name) != bucket) {
             return check_fail(check, DMHEAP_FAULT_NAME, place, block);
         }
+        const image_word record = image_record_of(image, id);
         *left -= 1;
         place = record + IMAGE_RECORD_NEXT(word);
         block = record - word;
@@ -819,8 +820,7 @@ static inline bool check_totals(struct check* check, struct check_tally* tally)
 static inline bool check_owners(struct check* check)
 {
     const struct image_census* census = &check->census;
-    struct check_tally tally;
-    memset(&tally, 0, sizeof(tally));
+    struct check_tally tally = {0};
     tally.spare = (image_word)census->moving;
     tally.spare_blocks = (image_word)census->moving;
     tally.spare_bytes = (image_word)(census->own_bytes - census->kept);
@@ -940,7 +940,7 @@ static inline bool check_seal(struct check* check)
            check_fail(check, DMHEAP_FAULT_CONTEXT, (image_word)image->format.word * IMAGE_SEAL, 0);
 }
 
-/* All of the heap that image_open opened, all else being 0: false if anything is wrong. */
+/* All of the heap that image_open opened, in a check that else is all 0: false if anything is wrong. */
 static inline bool check_image(struct check* check)
 {
     image_find_given(&check->image);

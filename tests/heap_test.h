@@ -321,9 +321,10 @@ static inline struct dmheap_block* heap_next_block(const struct dmheap_block* bl
     return heap_block_from(block_next(block));
 }
 
-/* The largest free block, or the untouched end: bytes, header included. */
+/* The largest free block, or the untouched end, of a sound heap: bytes, header included. */
 static inline size_t heap_largest_free(void)
 {
+    (void)heap_verify();
     size_t largest = (size_t)(test_heap.ctx->end - test_heap.ctx->top);
     for (const struct dmheap_block* block = heap_first_block(); block != NULL;
          block = heap_next_block(block)) {
@@ -332,6 +333,34 @@ static inline size_t heap_largest_free(void)
         }
     }
     return largest;
+}
+
+/* What must be as before: how much of everything there is. */
+struct heap_state {
+    struct image_census census;
+    size_t largest;
+    dmheap_word top;
+    unsigned modules;
+};
+
+static inline struct heap_state state_now(void)
+{
+    struct heap_state now;
+    memset(&now, 0, sizeof(now));
+    now.census = heap_verify();
+    now.largest = heap_largest_free();
+    now.top = test_heap.ctx->top;
+    now.modules = modules();
+    return now;
+}
+
+static inline void expect_state(const struct heap_state* before)
+{
+    const struct heap_state now = state_now();
+    assert_memory_equal(&now.census, &before->census, sizeof(now.census));
+    assert_int_equal(now.largest, before->largest);
+    assert_int_equal(now.top, before->top);
+    assert_int_equal(now.modules, before->modules);
 }
 
 /* Name of the module that a live block belongs to; "" for nobody. */

@@ -32,31 +32,6 @@ static inline void create_many(unsigned count)
     }
 }
 
-/* What must be as before: how much of everything there is. */
-struct state {
-    struct image_census census;
-    dmheap_word top;
-    unsigned modules;
-};
-
-static inline struct state state_now(void)
-{
-    struct state now;
-    memset(&now, 0, sizeof(now));
-    now.census = heap_verify();
-    now.top = test_heap.ctx->top;
-    now.modules = modules();
-    return now;
-}
-
-static inline void expect_state(const struct state* before)
-{
-    const struct state now = state_now();
-    assert_memory_equal(&now.census, &before->census, sizeof(now.census));
-    assert_int_equal(now.top, before->top);
-    assert_int_equal(now.modules, before->modules);
-}
-
 /* Leave `bytes` of the untouched end. */
 static inline void leave(dmheap_word bytes)
 {
@@ -98,7 +73,7 @@ static inline void expect_all_or_nothing(attempt act, unsigned known,
         open_heap(16 * KIB);
         create_many(known);
         leave(bytes);
-        const struct state before = state_now();
+        const struct heap_state before = state_now();
         worked = act(&verdict) != NULL;
         if (worked) {
             forget("newcomer");

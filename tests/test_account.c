@@ -94,7 +94,7 @@ static void know(const char* module_name)
 struct picture {
     const char* module_name;
     bool is_known;
-    struct state state;
+    struct heap_state state;
     struct dmheap_heap_account heap;
     struct dmheap_account module;
 };

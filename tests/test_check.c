@@ -76,7 +76,7 @@ static struct dmheap_finding find_fault(void)
                    finding.text, (void*)finding.address);
     assert_string_equal(test_port_text(0), text);
     expect_error();
-    struct image_census census;
+    struct image_census census; /* and that the check itself is false */
     assert_int_equal(heap_fault(test_heap.ctx, &census), finding.fault);
     return finding;
 }
@@ -422,7 +422,21 @@ static const void* hole_forged_behind_the_end(void)
     return forge_hole(ctx_block(test_heap.ctx, (uintptr_t)test_heap.ctx->top + GRANULE));
 }
 
-static const void* hole_forged_without_a_footer(void)
+/* In a free block, which ends there, too, and is in no list: but for the footer all is right. */
+static const void* hole_in_a_hole(void)
+{
+    struct dmheap_block* const hole = block_of(at.hole);
+    const uintptr_t size = block_size(hole) - (uintptr_t)GRANULE;
+    assert_true(index_remove(test_heap.ctx, hole));
+    struct dmheap_block* const forged = block_at(hole, GRANULE);
+    index_insert(test_heap.ctx, forged, size);
+    forged->header = (dmheap_word)size;
+    hole->header = (dmheap_word)(size + GRANULE);
+    return &test_heap.ctx->bin[index_class(test_heap.ctx, size)];
+}
+
+/* Only its header is one. */
+static const void* hole_without_a_footer(void)
 {
     struct dmheap_block* const forged = block_of(at.front + GRANULE);
     const void* place = forge_hole(forged);
@@ -521,7 +535,7 @@ static void front_claims_a_block(void)
     }
 }
 
-/* The block that is the heap's own is one module's only. */
+/* Two modules claim one for the only block that may be moving. */
 static const void* references_of_one_block_twice(void)
 {
     struct record* const back = its_record(at.back);
@@ -575,16 +589,21 @@ static const void* chain_circular(void)
     return &its_record(at.back)->next;
 }
 
-/* A module of another group, made if need be. */
-static struct record* record_of_group_1(void)
+/* The module of an id, made if need be, and all before. */
+static struct record* make_record(dmheap_word id)
 {
-    struct record* record = record_of(test_heap.ctx, record_group_first(1));
+    struct record* record = record_of(test_heap.ctx, id);
     for (unsigned i = 0; record == NULL; i++) {
-        assert_true(dmheap_register_module(numbered_name(i)));
-        record = record_of(test_heap.ctx, record_group_first(1));
+        (void)dmheap_register_module(numbered_name(i));
+        record = record_of(test_heap.ctx, id);
     }
     test_port_forget_lines();
     return record;
+}
+
+static struct record* record_of_group_1(void)
+{
+    return make_record(record_group_first(1));
 }
 
 static const void* chain_circular_in_another_group(void)
@@ -604,7 +623,7 @@ static const void* chain_into_another_group(void)
     return bucket;
 }
 
-/* In the bucket of no name. */
+/* In the bucket where an empty name would be: another one would tell by itself. */
 static const void* chain_to_no_module(void)
 {
     const struct record_name none = record_measure("");
@@ -696,14 +715,15 @@ static const void* slot_of_the_group(void)
     return &record_group(test_heap.ctx, 0)->slot[1];
 }
 
-/* A free one in the midst names the one behind that which was never given. */
+/* A free one in the midst names one behind the next that would be given. */
 static const void* slots_beyond(void)
 {
     struct record_group* group = record_group(test_heap.ctx, 0);
+    const dmheap_word index = its_record(at.middle)->id - record_group_first(0);
     dmheap_unregister_module("middle");
     test_port_forget_lines();
-    group->slot[2] = record_slot_of_next(group->given + 1U);
-    return &group->slot[2];
+    group->slot[index] = record_slot_of_next(group->given + 1U);
+    return &group->slot[index];
 }
 
 static const void* slots_lost(void)
@@ -754,7 +774,7 @@ static const void* map_behind_the_blocks(void)
     {                                              \
         plant, DMHEAP_FAULT_##fault, block, #plant \
     }
-#define ELSEWHERE NULL /* in the context or a record */
+#define ELSEWHERE NULL /* in none of the scene's blocks, or not in the first of them */
 
 static const struct damage {
     const void* (*plant)(void);
@@ -783,7 +803,8 @@ static const struct damage {
     DAMAGE(list_circular, LINK, &at.hole),
     DAMAGE(hole_forged, LINK, &at.hole),
     DAMAGE(hole_forged_behind_the_end, LINK, &at.hole),
-    DAMAGE(hole_forged_without_a_footer, LINK, &at.hole),
+    DAMAGE(hole_in_a_hole, LINK, ELSEWHERE),
+    DAMAGE(hole_without_a_footer, LINK, &at.hole),
     DAMAGE(hole_unlisted, UNLISTED, &at.older),
     DAMAGE(holes_unlisted, UNLISTED, &at.hole),
     DAMAGE(hole_named_by_a_client, UNLISTED, ELSEWHERE),
@@ -824,7 +845,7 @@ static const struct damage {
     DAMAGE(map_behind_the_blocks, MAP, ELSEWHERE),
 };
 
-/* What only such headers have. */
+/* What only 8-byte headers have. */
 static const struct damage wide_damages[] = {
     DAMAGE(serial_wide, CONTEXT, ELSEWHERE),
 };
@@ -906,7 +927,7 @@ static const void* heap_used(void)
 }
 
 /* A block that is the heap's own, of no module that has it moved. */
-static const void* heap_used_by_nobody(void)
+static const void* heap_used_by_itself(void)
 {
     struct dmheap_holding* const back = account_of("back");
     back->blocks--;
@@ -1033,7 +1054,7 @@ static const struct damage account_damages[] = {
     DAMAGE(account_reserve_absurd, ACCOUNT, ELSEWHERE),
     DAMAGE(account_reason_unknown, ACCOUNT, ELSEWHERE),
     DAMAGE(heap_used, TOTALS, ELSEWHERE),
-    DAMAGE(heap_used_by_nobody, TOTALS, ELSEWHERE),
+    DAMAGE(heap_used_by_itself, TOTALS, ELSEWHERE),
     DAMAGE(heap_peak, TOTALS, ELSEWHERE),
     DAMAGE(heap_peak_absurd, TOTALS, ELSEWHERE),
     DAMAGE(heap_unmet, TOTALS, ELSEWHERE),
@@ -1286,7 +1307,7 @@ static unsigned expect_unused(dmheap_word from, dmheap_word to)
         const struct dmheap_finding finding = find_fault();
         assert_int_equal(finding.fault, DMHEAP_FAULT_UNUSED);
         assert_int_equal(finding.address, (uintptr_t)byte);
-        expect_block(&finding.block, NULL);
+        expect_beside(&finding.block, NULL, "");
         *byte = 0;
     }
     return (unsigned)(to - from);
@@ -1352,7 +1373,7 @@ static void a_field_of_the_context_that_was_written_over_is_named(void** state)
             assert_true(finding.fault == DMHEAP_FAULT_CONTEXT || is_top);
             if (finding.fault == DMHEAP_FAULT_CONTEXT) {
                 assert_int_equal(finding.offset, fields[i]);
-                expect_block(&finding.block, NULL);
+                expect_beside(&finding.block, NULL, "");
             }
         }
         *word = right;
@@ -1383,22 +1404,52 @@ static void the_last_serial_is_one(void** state)
     (void)heap_verify();
 }
 
-/* The first group goes with its last module, while those of others stay. */
-static void a_group_behind_one_that_is_gone_is_sound(void** state)
+static void unregister_group(unsigned number)
 {
-    (void)state;
-    lay_scene();
-    const struct record* other = record_of_group_1();
-    for (dmheap_word id = record_group_first(0); id < record_group_first(1); id++) {
+    for (dmheap_word id = record_group_first(number); id < record_group_first(number + 1); id++) {
         const struct record* record = record_of(test_heap.ctx, id);
         if (record != NULL) {
             dmheap_unregister_module(record->name);
         }
     }
     test_port_forget_lines();
-    assert_int_equal(test_heap.ctx->group[0], 0);
-    assert_ptr_equal(record_of_group_1(), other);
-    (void)heap_verify();
+    assert_int_equal(test_heap.ctx->group[number], 0);
+}
+
+/* A group goes with its last module, while those behind it stay. */
+static void a_group_behind_one_that_is_gone_is_proven(void** state)
+{
+    (void)state;
+    for (unsigned gone = 0; gone < 2; gone++) {
+        heap_open(32 * KIB, 8);
+        struct record* record = make_record(record_group_first(gone + 1) + 8);
+        unregister_group(gone);
+        (void)heap_verify();
+        record->references++;
+        const struct dmheap_finding finding = find_fault();
+        assert_int_equal(finding.fault, DMHEAP_FAULT_REFERENCES);
+        assert_int_equal(finding.address, (uintptr_t)record);
+        arenas_release();
+    }
+}
+
+/*
+ * With 4-byte headers the hint stands where buckets would, if the group were at offset 0; it leads to a
+ * module in a circle, which has another name than that which is looked for.
+ */
+static void in_a_group_that_is_gone_no_name_is_looked_for(void** state)
+{
+    (void)state;
+    heap_open(32 * KIB, 8);
+    (void)make_record(record_group_first(1) + 8);
+    struct record* last = make_record(record_group_first(1) + 9);
+    unregister_group(0);
+    record_unlink(test_heap.ctx, last);
+    last->next = last->id;
+    memset(&test_heap.ctx->hint_module, last->id, 4);
+    const struct dmheap_finding finding = find_fault();
+    assert_int_equal(finding.fault, DMHEAP_FAULT_NAME);
+    assert_int_equal(finding.address, (uintptr_t)last->name);
 }
 
 static void a_context_that_was_written_over_as_a_whole_is_told(void** state)
@@ -1428,20 +1479,30 @@ static void a_wrong_seal_is_told_if_nothing_else_is_wrong(void** state)
     assert_int_equal(check.block, 0);
 }
 
-/* Of one block alone nothing tells which of both it is. */
+/*
+ * Of one block alone nothing tells which of both it is. Aligned to 16, blocks of a granule each can lie
+ * side by side.
+ */
 static void where_no_canary_is_right_the_serial_is_wrong(void** state)
 {
     (void)state;
-    for (unsigned blocks = 1; blocks <= 3; blocks++) {
-        heap_open(2 * KIB, 8);
-        for (unsigned i = 0; i < blocks; i++) {
-            assert_non_null(dmheap_malloc(20, NULL));
+    for (size_t alignment = 8; alignment <= 16; alignment += 8) {
+        for (unsigned blocks = 1; blocks <= 3; blocks++) {
+            void* ptr = NULL;
+            heap_open(2 * KIB, alignment);
+            for (unsigned i = 0; i < blocks; i++) {
+                ptr = dmheap_malloc(4, NULL);
+                assert_non_null(ptr);
+            }
+            ctx_set(test_heap.ctx, &test_heap.ctx->serial, test_heap.ctx->serial ^ 2);
+            struct check check;
+            assert_false(check_heap(&check, test_heap.ctx));
+            assert_int_equal(check.fault, blocks == 1 ? DMHEAP_FAULT_CANARY : DMHEAP_FAULT_CONTEXT);
+            heap_seal(test_heap.ctx, block_of(ptr)); /* one is right now */
+            assert_int_equal(check_heap(&check, test_heap.ctx), blocks == 1);
+            assert_int_equal(check.fault, blocks == 1 ? DMHEAP_FAULT_NONE : DMHEAP_FAULT_CANARY);
+            arenas_release();
         }
-        test_heap.ctx->serial ^= 2;
-        struct check check;
-        assert_false(check_heap(&check, test_heap.ctx));
-        assert_int_equal(check.fault, blocks == 1 ? DMHEAP_FAULT_CANARY : DMHEAP_FAULT_CONTEXT);
-        arenas_release();
     }
 }
 
@@ -1684,6 +1745,7 @@ static void a_copy_is_proven_wherever_it_lies_with_the_addresses_of_the_target(v
             assert_false(dmheap_ctx_check_image(copy, size - 1, address, &finding));
             assert_int_equal(finding.fault, DMHEAP_FAULT_TRUNCATED);
             assert_int_equal(finding.offset, test_heap.size - 1);
+            expect_beside(&finding.before, at.back, "back");
             copy[shift + offset_of(block_of(at.middle)) + lowest_byte()] ^= 1;
             assert_false(dmheap_ctx_check_image(copy, size, address, &finding));
             assert_int_equal(finding.address, (uintptr_t)block_of(at.middle));
@@ -1721,7 +1783,7 @@ static void of_an_address_each_alignment_tells_as_many_bits(void** state)
     assert_false(check_learn_alignment(&image, 0x188, 512));
 }
 
-/* Though the address has it: no block of a heap that is no longer could be asked for so. */
+/* The address has it, but no heap of that length serves it. */
 static void an_alignment_of_more_than_the_heap_is_told(void** state)
 {
     (void)state;
@@ -1754,7 +1816,7 @@ static void places_for_a_context_are_found_by_their_addresses(void** state)
     }
 }
 
-/* If the end of an empty heap is missing, too: what is set in front of its first block. */
+/* If its end is cut off, the live map is not proven: a bit in front of the first block names none. */
 static void in_front_of_the_first_block_nothing_is_named(void** state)
 {
     (void)state;
@@ -1765,8 +1827,8 @@ static void in_front_of_the_first_block_nothing_is_named(void** state)
     const uintptr_t address = (uintptr_t)test_heap.buffer;
     assert_false(dmheap_ctx_check_image(test_heap.buffer, test_heap.size - 1, address, &finding));
     assert_int_equal(finding.fault, DMHEAP_FAULT_TRUNCATED);
-    expect_block(&finding.before, NULL);
-    expect_block(&finding.after, NULL);
+    expect_beside(&finding.before, NULL, "");
+    expect_beside(&finding.after, NULL, "");
 }
 
 static void alignments_are_proven_among_each_other_where_the_address_is_unknown(void** state)
@@ -1874,7 +1936,7 @@ static void what_is_no_image_of_a_heap_is_refused(void** state)
             (finding.fault == DMHEAP_FAULT_CONTEXT && size < 24 * WORD));
         if (finding.fault == DMHEAP_FAULT_TRUNCATED) {
             assert_int_equal(finding.offset, size);
-            expect_block(&finding.block, NULL);
+            expect_beside(&finding.block, NULL, "");
         }
         free(copy);
     }
@@ -1900,7 +1962,8 @@ int main(int argc, char** argv)
         heap_case(a_field_of_the_context_that_was_written_over_is_named),
         heap_case(of_two_fields_that_were_written_over_the_first_is_named),
         heap_case(the_last_serial_is_one),
-        heap_case(a_group_behind_one_that_is_gone_is_sound),
+        heap_case(a_group_behind_one_that_is_gone_is_proven),
+        heap_case(in_a_group_that_is_gone_no_name_is_looked_for),
         heap_case(a_context_that_was_written_over_as_a_whole_is_told),
         heap_case_if(DMHEAP_GUARD, a_wrong_seal_is_told_if_nothing_else_is_wrong),
         heap_case_if(DMHEAP_CANARY, where_no_canary_is_right_the_serial_is_wrong),

@@ -425,14 +425,13 @@ static void after_every_load_and_unload_the_largest_block_is_what_it_was(void** 
     /* A hole between residents, larger than some images and smaller than others. */
     loader_tidies(&resident[1]);
     unload(&resident[1], "Invalid");
-    const struct image_census before = heap_verify();
-    const size_t largest = heap_largest_free();
+    const struct heap_state before = state_now();
     for (unsigned life = 0; life < 300; life++) {
         live_once(life, life % 2 != 0);
-        const struct image_census after = heap_verify();
-        assert_int_equal(heap_largest_free(), largest);
-        assert_int_equal(after.free_bytes, before.free_bytes);
-        assert_int_equal(after.free_blocks, before.free_blocks);
+        const struct heap_state after = state_now();
+        assert_int_equal(after.largest, before.largest);
+        assert_int_equal(after.census.free_bytes, before.census.free_bytes);
+        assert_int_equal(after.census.free_blocks, before.census.free_blocks);
     }
 }
 

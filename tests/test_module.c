@@ -119,7 +119,7 @@ static void creation_from_holes_gives_all_of_them_back(void** state)
             leave(0);
             release(one);
             release(other);
-            const struct state before = state_now();
+            const struct heap_state before = state_now();
             if (attempt_alloc(&verdict) != NULL) {
                 (void)heap_verify();
                 forget("newcomer");
@@ -325,7 +325,7 @@ static void what_a_module_took_its_leaving_returns(void** state)
     (void)state;
     open_heap(32 * KIB);
     for (unsigned others = 0; others < 40; others++) {
-        const struct state before = state_now();
+        const struct heap_state before = state_now();
         for (unsigned i = 0; i < 30; i++) {
             (void)make_for(i * 5, "visitor");
         }
@@ -386,7 +386,7 @@ static void the_heaps_own_blocks_cannot_be_freed_resized_or_handed_on(void** sta
     create_many(FIRST_GROUP + 1);
     const void* own[] = {record_group(test_heap.ctx, 0), record_group(test_heap.ctx, 1),
                          record_find(test_heap.ctx, numbered_name(0))};
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     for (size_t i = 0; i < COUNT_OF(own); i++) {
         struct module_move move;
         assert_int_equal(module_free(test_heap.ctx, own[i]), VERDICT_BAD_POINTER);
@@ -428,7 +428,7 @@ static void a_damaged_block_stays_live_and_keeps_its_reference(void** state)
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         unsigned char* ptr = make_for(10, names[i]);
         (void)make_for(10, NULL);
-        const struct state before = state_now();
+        const struct heap_state before = state_now();
         block_of(ptr)->header += GRANULE;
         assert_int_equal(module_free(test_heap.ctx, ptr), VERDICT_DAMAGED);
         assert_int_equal(module_free(test_heap.ctx, ptr), VERDICT_DAMAGED);
@@ -497,7 +497,7 @@ static void a_retag_that_fails_changes_nothing(void** state)
     open_heap(8 * KIB);
     const void* ptr = make_for(30, "app");
     leave(0);
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     assert_int_equal(module_retag(test_heap.ctx, ptr, "new"), VERDICT_NO_MEMORY);
     assert_int_equal(module_retag(test_heap.ctx, ptr, long_name(64, 'x')), VERDICT_BAD_NAME);
     assert_int_equal(module_retag(test_heap.ctx, NULL, "app"), VERDICT_BAD_POINTER);
@@ -533,7 +533,7 @@ static void a_module_may_be_renamed_to_its_own_name(void** state)
     (void)state;
     open_heap(8 * KIB);
     (void)make_for(10, "app");
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     char copy[] = "app";
     assert_int_equal(module_rename(test_heap.ctx, "app", copy), VERDICT_OK);
     expect_state(&before);
@@ -547,7 +547,7 @@ static void a_rename_that_fails_changes_nothing(void** state)
     (void)make_for(10, "web");
     leave(0);
     struct dmheap_ctx* ctx = test_heap.ctx;
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     assert_int_equal(module_rename(ctx, "app", "web"), VERDICT_NAME_TAKEN);
     assert_int_equal(module_rename(ctx, "app", "new"), VERDICT_NO_MEMORY);
     assert_int_equal(module_rename(ctx, "app", NULL), VERDICT_BAD_NAME);
@@ -696,7 +696,7 @@ static void a_move_without_a_place_to_go_changes_nothing(void** state)
     (void)state;
     open_heap(8 * KIB);
     const unsigned char* ptr = make_stuck("app");
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     struct module_move move;
     assert_int_equal(resize(ptr, 7 * KIB + 500, &move), VERDICT_NO_MEMORY);
     assert_int_equal(resize(ptr, SIZE_MAX, &move), VERDICT_NO_MEMORY);

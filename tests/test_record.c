@@ -148,7 +148,7 @@ static void all_ids_are_given_once_and_then_there_is_none(void** state)
         given[record->id] = true;
         assert_ptr_equal(record_of(test_heap.ctx, record->id), record);
     }
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
     assert_null(record_create(test_heap.ctx, "one too many", &verdict));
     assert_int_equal(verdict, VERDICT_TOO_MANY);
@@ -258,7 +258,7 @@ static void a_group_is_made_with_its_first_module_and_given_back_with_its_last(v
     open_heap(16 * KIB);
     create_many(FIRST_GROUP);
     assert_int_equal(test_heap.ctx->group[1], 0);
-    const struct state before = state_now();
+    const struct heap_state before = state_now();
     (void)create("a");
     assert_int_not_equal(test_heap.ctx->group[1], 0);
     (void)create("b");
@@ -342,7 +342,7 @@ static void a_longer_name_is_refused_and_nothing_changes(void** state)
     for (unsigned known = 0; known < 2; known++) {
         open_heap(8 * KIB);
         create_many(known);
-        const struct state before = state_now();
+        const struct heap_state before = state_now();
         for (size_t length = RECORD_NAME_MAX + 1; length < 120; length++) {
             enum dmheap_verdict verdict = VERDICT_NO_MEMORY;
             const char* name = long_name(length, 'x');
