@@ -96,6 +96,18 @@ static void free_twice_as_true_and_false(void)
     refused(2);
 }
 
+static void free_large_blocks_twice(void)
+{
+    void* one = dmheap_malloc(MIB, NULL);
+    void* other = dmheap_malloc(MIB, "app");
+    must(one != NULL && other != NULL);
+    dmheap_free(one, true);
+    dmheap_free(other, true);
+    dmheap_free(one, true);
+    dmheap_free(other, false);
+    refused(2);
+}
+
 static void free_what_realloc_moved(void)
 {
     unsigned char* moved = dmheap_realloc(a, 5000, NULL);
@@ -170,6 +182,15 @@ static void free_the_middle_of_a_block(void)
 {
     for (size_t offset = 1; offset < 100; offset++) {
         refuse_address((uintptr_t)(a + offset));
+    }
+}
+
+static void free_the_middle_of_a_large_block(void)
+{
+    const unsigned char* large = dmheap_malloc(MIB, NULL);
+    must(large != NULL);
+    for (size_t offset = 8; offset < MIB; offset += 4088) {
+        refuse_address((uintptr_t)(large + offset));
     }
 }
 
@@ -355,6 +376,28 @@ static void write_after_free(void)
     go_on_damaged();
 }
 
+static void write_after_free_of_a_large_block(void)
+{
+    b = dmheap_malloc(MIB, NULL);
+    must(b != NULL && dmheap_malloc(100, NULL) != NULL);
+    dmheap_free(b, true);
+    memset(b, 'x', MIB);
+    b = NULL;
+    find_damage();
+    go_on_damaged();
+}
+
+/* Into what is somebody else's by then: of the heap's own nothing is hit. */
+static void write_after_the_place_was_given_anew(void)
+{
+    dmheap_free(b, true);
+    unsigned char* again = dmheap_malloc(100, "other");
+    must(again == b);
+    memset(b, 'x', 100);
+    dmheap_free(again, true);
+    refused(0);
+}
+
 /* The links of a free block lead where the attacker wants memory, for the next but one to get. */
 static void forge_links_of_a_free_block(void)
 {
@@ -387,6 +430,27 @@ static void ask_for_nothing(void)
     dmheap_free(none, true);
     dmheap_free(another, true);
     refused(0);
+}
+
+/* A block for nothing has some bytes all the same, which are its own. */
+static void write_to_nothing(void)
+{
+    unsigned char* none = dmheap_malloc(0, NULL);
+    unsigned char* another = dmheap_malloc(0, NULL);
+    must(none != NULL && another != NULL);
+    memset(none, 'x', dmheap_ctx_usable_size(NULL, none));
+    dmheap_free(none, true);
+    dmheap_free(another, true);
+    refused(0);
+}
+
+static void write_behind_nothing(void)
+{
+    b = dmheap_malloc(0, NULL);
+    must(b != NULL && dmheap_malloc(0, NULL) != NULL);
+    memset(b + dmheap_ctx_usable_size(NULL, b), 'x', 32);
+    find_damage();
+    go_on_damaged();
 }
 
 static void ask_for_the_impossible(void)
@@ -609,6 +673,7 @@ static const struct misuse {
     CASE(free_twice_after_the_memory_merged),
     CASE(free_twice_after_the_place_was_given_anew),
     CASE(free_twice_as_true_and_false),
+    CASE(free_large_blocks_twice),
     CASE(free_what_realloc_moved),
     CASE(free_many_twice),
     CASE(free_the_stack),
@@ -617,6 +682,7 @@ static const struct misuse {
     CASE(free_small_numbers),
     CASE(free_the_last_addresses),
     CASE(free_the_middle_of_a_block),
+    CASE(free_the_middle_of_a_large_block),
     CASE(free_in_front_of_a_block),
     CASE(free_the_buffer),
     CASE(free_the_heaps_own),
@@ -633,8 +699,12 @@ static const struct misuse {
     CASE(write_a_megabyte_in_front),
     CASE(write_zeros_behind),
     CASE(write_after_free),
+    CASE(write_after_free_of_a_large_block),
+    CASE(write_after_the_place_was_given_anew),
     CASE(forge_links_of_a_free_block),
     CASE(ask_for_nothing),
+    CASE(write_to_nothing),
+    CASE(write_behind_nothing),
     CASE(ask_for_the_impossible),
     CASE(ask_for_odd_alignments),
     CASE(name_a_module_too_long),
