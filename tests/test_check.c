@@ -431,7 +431,6 @@ static const void* hole_in_a_hole(void)
     struct dmheap_block* const forged = block_at(hole, GRANULE);
     index_insert(test_heap.ctx, forged, size);
     forged->header = (dmheap_word)size;
-    hole->header = (dmheap_word)(size + GRANULE);
     return &test_heap.ctx->bin[index_class(test_heap.ctx, size)];
 }
 
@@ -635,13 +634,10 @@ static const void* chain_to_no_module(void)
 /* Give a module the name of another one, first in its bucket. */
 static void name_like_back(struct record* record)
 {
-    const unsigned number = record_group_of(record->id);
     const struct record_name back = record_measure("back");
     record_unlink(test_heap.ctx, record);
     memcpy(record->name, "back", sizeof("back"));
-    record_id* const bucket = record_bucket(record_group(test_heap.ctx, number), number, back.hash);
-    record->next = *bucket;
-    *bucket = record->id;
+    record_link(test_heap.ctx, record, back.hash);
 }
 
 /* What is found by the name is the other one. */
@@ -1167,12 +1163,11 @@ static struct dmheap_block* block_around(const void* place)
 
 static void expect_block(const struct dmheap_beside* told, const struct dmheap_block* block)
 {
-    const void* ptr = block != NULL ? block_payload(block) : NULL;
-    assert_int_equal(told->address, (uintptr_t)ptr);
     if (block == NULL) {
-        assert_string_equal(told->module_name, "");
+        expect_beside(told, NULL, "");
     } else {
         const dmheap_word owner = block_owner(block);
+        assert_int_equal(told->address, (uintptr_t)block_payload(block));
         assert_int_equal(told->kind, owner == OWNER_FREE   ? DMHEAP_BLOCK_FREE
                                      : owner == OWNER_HEAP ? DMHEAP_BLOCK_OWN
                                                            : DMHEAP_BLOCK_LIVE);

@@ -588,7 +588,7 @@ static void expect_right(const struct dmheap_stats* stats)
     assert_int_equal(stats->used + stats->free, stats->size);
     assert_int_equal(stats->live_blocks, census.live_blocks - census.own_blocks);
     assert_int_equal(stats->free_blocks, census.free_blocks + (end != 0));
-    assert_int_equal(stats->largest_free, heap_largest_free());
+    assert_int_equal(stats->largest_free, heap_largest_piece());
     assert_int_equal(stats->largest_hole, largest_hole());
     assert_true((stats->splitter == NULL) == (stats->largest_hole == stats->largest_free));
     if (stats->splitter != NULL) {
