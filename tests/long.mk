@@ -60,6 +60,7 @@ play-exhaustive: $(T)/test_exhaustive
 	$< $(LENGTH) '*apart'
 	$< $$(($(LENGTH) - 1)) '*one_hint*'
 	$< $$(($(LENGTH) - 1)) '*several*'
+	$< $$(($(LENGTH) - 1)) '*each*'
 
 # ---- random operations -----------------------------------------------------------
 
@@ -103,7 +104,7 @@ FUZZ_FLAGS = -std=c99 -O2 -g $(WARNINGS) -Iinclude -Istandin
 fuzz_operations_FLAGS   = $(LAYER_FLAGS)
 fuzz_operations_SOURCES = tests/fuzz/fuzz_operations.c tests/port/test_port.c src/dmheap.c
 fuzz_image_FLAGS        = $(TOOL_FLAGS)
-fuzz_image_SOURCES      = tests/fuzz/fuzz_image.c $(patsubst %,tools/%.c,$(INSPECT_PARTS))
+fuzz_image_SOURCES      = tests/fuzz/fuzz_image.c $(patsubst %,tools/%.c,$(INSPECT_PARTS)) src/dmheap.c
 
 # A call that hangs is found as a crash is: libFuzzer ends after so many seconds with one input,
 # of which each takes milliseconds. AFL++ measures how long is too long.

@@ -300,10 +300,15 @@ static bool is_context(enum kind kind)
     return kind <= KIND_BIN;
 }
 
-/* Has each bit only one value that is right? Then the check finds all of them. */
+/*
+ * Has each bit only one value that is right? Then the check finds all of them. A canary seals what
+ * else could be another one's header or trailer.
+ */
 static bool is_determined(enum kind kind)
 {
-    return kind == KIND_CLASSES || kind == KIND_BIN || kind == KIND_MAP || kind == KIND_OWN ||
+    return (DMHEAP_CANARY &&
+            (kind == KIND_NOBODYS || kind == KIND_MODULES || kind == KIND_TRAILER)) ||
+           kind == KIND_CLASSES || kind == KIND_BIN || kind == KIND_MAP || kind == KIND_OWN ||
            kind == KIND_FREE || kind == KIND_LINK || kind == KIND_FOOTER;
 }
 

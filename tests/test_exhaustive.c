@@ -13,7 +13,7 @@
  * nothing; and an init of the heap as it is there gives the first state again.
  *
  *     test_exhaustive                sequences of DEPTH operations
- *     test_exhaustive LENGTH         of so many
+ *     test_exhaustive LENGTH         of so many, and of one less with a size of each class
  *     test_exhaustive LENGTH CASES   only in cases of such names, as *apart
  *
  * It prints, for sequences up to each length, how many states are found, the first one counted, and
@@ -32,9 +32,9 @@
 #define ACCOUNTS   ((DMHEAP_ACCOUNTING ? 20 : 0) * UNIT) /* what records have of them */
 #define HEAP_MAX   ((size_t)4096)                        /* bytes of its buffer */
 #define BLOCKS_MAX 32U                                   /* more than there are operations */
-#define SIZES      5U
+#define SIZES_MAX  80U
 #define NAMES      3U /* nobody and two modules */
-#define OPS_MAX    512U
+#define OPS_MAX    2048U
 #define NO_STATE   UINT32_MAX
 #define NO_OP      OPS_MAX
 
@@ -70,17 +70,22 @@ struct node {
     uint16_t ops; /* 0: not gone on from */
 };
 
-/* A heap, and what may be asked of it: the last size is never served. */
+/*
+ * A heap, and what may be asked of it: the last size is never served. Of as many as `aligned`, from
+ * the second one on, it is also asked for aligned blocks.
+ */
 struct scale {
     size_t bytes; /* for blocks */
-    size_t sizes[SIZES];
+    unsigned sizes;
+    unsigned aligned;
+    size_t size[SIZES_MAX];
 };
 
 /* Each size has a list of its own (with accounts, large ones share some); or two sizes share theirs. */
-static const struct scale small = {30 * UNIT + ACCOUNTS,
-                                   {0, 3 * UNIT, 6 * UNIT, 13 * UNIT, 30 * UNIT + ACCOUNTS}};
-static const struct scale large = {110 * UNIT + ACCOUNTS,
-                                   {0, 33 * UNIT, 35 * UNIT, 70 * UNIT, 110 * UNIT + ACCOUNTS}};
+static const struct scale small = {
+    30 * UNIT + ACCOUNTS, 5, 2, {0, 3 * UNIT, 6 * UNIT, 13 * UNIT, 30 * UNIT + ACCOUNTS}};
+static const struct scale large = {
+    110 * UNIT + ACCOUNTS, 5, 2, {0, 33 * UNIT, 35 * UNIT, 70 * UNIT, 110 * UNIT + ACCOUNTS}};
 
 static struct {
     const struct scale* scale;
@@ -141,21 +146,22 @@ static unsigned add_op(struct op* op, unsigned count, enum op_kind kind, unsigne
 /* All that may be asked for in a state. */
 static unsigned list_ops(const struct shadow* shadow, struct op* op)
 {
-    const size_t* sizes = search.scale->sizes;
+    const struct scale* scale = search.scale;
     unsigned n = 0;
     for (unsigned name = 0; name < NAMES; name++) {
-        for (unsigned i = 0; i < SIZES; i++) {
-            n = add_op(op, n, OP_MALLOC, 0, sizes[i], 1, name);
+        for (unsigned i = 0; i < scale->sizes; i++) {
+            n = add_op(op, n, OP_MALLOC, 0, scale->size[i], 1, name);
         }
     }
     for (unsigned name = 0; name < NAMES - 1; name++) {
-        n = add_op(op, n, OP_ALIGNED, 0, sizes[1], 4 * UNIT, name);
-        n = add_op(op, n, OP_ALIGNED, 0, sizes[2], 8 * UNIT, name);
+        for (unsigned i = 1; i <= scale->aligned; i++) {
+            n = add_op(op, n, OP_ALIGNED, 0, scale->size[i], (i % 2 == 1 ? 4 : 8) * UNIT, name);
+        }
     }
     for (unsigned block = 0; block < shadow->blocks; block++) {
         n = add_op(op, n, OP_FREE, block, 0, 1, 0);
-        for (unsigned i = 0; i < SIZES; i++) {
-            n = add_op(op, n, OP_REALLOC, block, sizes[i], 1, 0);
+        for (unsigned i = 0; i < scale->sizes; i++) {
+            n = add_op(op, n, OP_REALLOC, block, scale->size[i], 1, 0);
         }
         for (unsigned name = 0; name < NAMES; name++) {
             n = add_op(op, n, OP_RETAG, block, 0, 1, name);
@@ -1044,9 +1050,9 @@ static uint64_t count_sequences(unsigned depth)
     return sum;
 }
 
-static unsigned depth = DEPTH;
+static unsigned depth_asked = DEPTH;
 
-static void search_all(const struct scale* scale, bool share_a_hint)
+static void search_all(const struct scale* scale, bool share_a_hint, unsigned depth)
 {
     struct front front = {NULL, 0, 0};
     bool is_new;
@@ -1086,25 +1092,48 @@ static void search_all(const struct scale* scale, bool share_a_hint)
 static void with_the_hints_of_names_apart(void** state)
 {
     (void)state;
-    search_all(&small, false);
+    search_all(&small, false, depth_asked);
 }
 
 static void with_one_hint_for_two_names(void** state)
 {
     (void)state;
-    search_all(&small, true);
+    search_all(&small, true, depth_asked);
 }
 
 static void with_several_sizes_in_a_class(void** state)
 {
     (void)state;
-    search_all(&large, false);
+    search_all(&large, false, depth_asked);
+}
+
+/* The smallest payload of each class, and one more that is never served: 150 operations a state. */
+static void with_a_size_of_each_class(void** state)
+{
+    static struct scale each;
+    uintptr_t last = 0;
+    (void)state;
+    each.bytes = (WORD == 8 ? 22 : 30) * UNIT + ACCOUNTS; /* a granule may be half a unit of 16 */
+    each.sizes = 0;
+    search.scale = &each;
+    make_heap();
+    for (size_t bytes = BLOCK_MIN_BYTES; bytes <= each.bytes; bytes += granule()) {
+        const uintptr_t size_class = index_class(test_heap.ctx, (uintptr_t)bytes);
+        if (size_class != last) {
+            assert_true(each.sizes < SIZES_MAX - 1);
+            each.size[each.sizes++] = bytes - OVERHEAD;
+            last = size_class;
+        }
+    }
+    each.aligned = each.sizes - 1;
+    each.size[each.sizes++] = each.bytes;
+    search_all(&each, false, depth_asked - 1);
 }
 
 int main(int argc, char** argv)
 {
     if (argc > 1) {
-        depth = (unsigned)strtoul(argv[1], NULL, 10);
+        depth_asked = (unsigned)strtoul(argv[1], NULL, 10);
     }
     if (argc > 2) {
         cmocka_set_test_filter(argv[2]);
@@ -1114,6 +1143,7 @@ int main(int argc, char** argv)
         heap_case(with_the_hints_of_names_apart),
         heap_case(with_one_hint_for_two_names),
         heap_case(with_several_sizes_in_a_class),
+        heap_case(with_a_size_of_each_class),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzzer's input as an image of a heap: the check and the reader of dmheap-inspect, of every
- * format there is, come to an end and read nothing outside of it; and what they found can be shown
- * in all ways.
+ * A fuzzer's input as an image of a heap: the library's check, and the reader of dmheap-inspect, of
+ * every format there is, come to an end and read nothing outside of it; what the check takes for a
+ * heap the reader finds, and what it found can be shown in all ways.
  */
+#include "dmheap_ctx.h"
 #include "fuzz.h"
 #include "inspect.h"
 
@@ -21,6 +22,17 @@ static void show_all(const struct inspections* all)
     show_json(nowhere, all, NULL);
     show_svg(nowhere, all);
     show_html(nowhere, all, NULL);
+}
+
+/* By the library, which knows its own format only. */
+static bool is_sound_heap(const unsigned char* image, size_t size)
+{
+    struct dmheap_finding finding;
+    const bool is_sound = dmheap_ctx_check_image(image, size, 0, &finding);
+    if (is_sound != (finding.fault == DMHEAP_FAULT_NONE) || finding.offset > size) {
+        abort();
+    }
+    return is_sound;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
@@ -46,6 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
             abort();
         }
         list[all.count++] = heap;
+    }
+    if (is_sound_heap(exact, size) && all.count == 0) {
+        abort();
     }
     show_all(&all);
     while (all.count != 0) {
