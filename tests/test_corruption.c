@@ -301,15 +301,15 @@ static bool is_context(enum kind kind)
 }
 
 /*
- * Has each bit only one value that is right? Then the check finds all of them. A canary seals what
- * else could be another one's header or trailer.
+ * Has each bit only one value that is right? Then the check finds all of them. A canary seals live
+ * headers; behind payloads a block's number may be any.
  */
 static bool is_determined(enum kind kind)
 {
-    return (DMHEAP_CANARY &&
-            (kind == KIND_NOBODYS || kind == KIND_MODULES || kind == KIND_TRAILER)) ||
-           kind == KIND_CLASSES || kind == KIND_BIN || kind == KIND_MAP || kind == KIND_OWN ||
-           kind == KIND_FREE || kind == KIND_LINK || kind == KIND_FOOTER;
+    return (DMHEAP_CANARY && (kind == KIND_NOBODYS || kind == KIND_MODULES)) ||
+           (DMHEAP_CANARY && !DMHEAP_SEQUENCE && kind == KIND_TRAILER) || kind == KIND_CLASSES ||
+           kind == KIND_BIN || kind == KIND_MAP || kind == KIND_OWN || kind == KIND_FREE ||
+           kind == KIND_LINK || kind == KIND_FOOTER;
 }
 
 /* Without DMHEAP_GUARD the heap's own data is followed as it is. */
