@@ -78,9 +78,10 @@ play-random: $(T)/test_model
 
 # And each word written over. As the library ships, so without assertions, and where it follows
 # nothing that it has not proven; each with accounts, which are in the context, too; and with 8-byte
-# headers, whose offsets lead anywhere. For 32 bit, where offsets do so, too, with the guard only: there
-# what they lead to is told by the address sanitizer, which does not run in qemu-user.
-CORRUPTED := shipped guarded accounts guarded-accounts eight guarded-eight guarded-device
+# headers, whose offsets lead anywhere. So they do in 32 bits, where only what the address sanitizer can
+# tell is told; in qemu-user, which does not run it, only faults and writes beside the buffer. With
+# canaries the check has to find all that is behind payloads.
+CORRUPTED := shipped guarded accounts guarded-accounts eight guarded-eight guarded-device canaries
 corrupted-shipped:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=0
 corrupted-guarded:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=1
 corrupted-accounts:         SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=1 GUARD=0
@@ -89,6 +90,7 @@ corrupted-eight:            SETTINGS_CORRUPTED := HEADER_BYTES=8 ACCOUNTING=0 GU
 corrupted-guarded-eight:    SETTINGS_CORRUPTED := HEADER_BYTES=8 ACCOUNTING=0 GUARD=1
 corrupted-guarded-device:   SETTINGS_CORRUPTED := ARCH=-m32 HEADER_BYTES=4 ACCOUNTING=0 GUARD=1 \
                                                   $(if $(RUN_BY_QEMU),SANITIZE=undefined)
+corrupted-canaries:         SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=0 CANARY=1
 
 corruption: $(addprefix corrupted-,$(CORRUPTED))
 
@@ -96,7 +98,8 @@ $(addprefix corrupted-,$(CORRUPTED)):
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 $(SETTINGS_CORRUPTED) play-corruption
 
 play-corruption: $(T)/test_corruption $(T)/test_damage
-	@echo "-- $(ARCH) HEADER_BYTES=$(HEADER_BYTES) ACCOUNTING=$(ACCOUNTING) GUARD=$(GUARD)"
+	@echo "-- $(ARCH) HEADER_BYTES=$(HEADER_BYTES) ACCOUNTING=$(ACCOUNTING) GUARD=$(GUARD)" \
+	    "CANARY=$(CANARY)"
 	$< all
 	$(T)/test_damage all >$(T)/test_damage.log || { tail -n 20 $(T)/test_damage.log; exit 1; }
 
@@ -104,10 +107,14 @@ play-corruption: $(T)/test_corruption $(T)/test_damage
 
 # What they find is added to build/fuzz; `make fuzz-corpus` keeps the least that reaches as much.
 FUZZ_FLAGS = -std=c99 -O2 -g $(WARNINGS) -Iinclude -Istandin
+FUZZ_TOLD  = -fsanitize=address,undefined -fno-sanitize-recover=all
 fuzz_operations_FLAGS   = $(LAYER_FLAGS)
-fuzz_operations_SOURCES = tests/fuzz/fuzz_operations.c tests/port/test_port.c src/dmheap.c
+fuzz_operations_SOURCES = tests/fuzz/fuzz_operations.c
 fuzz_image_FLAGS        = $(TOOL_FLAGS)
-fuzz_image_SOURCES      = tests/fuzz/fuzz_image.c $(patsubst %,tools/%.c,$(INSPECT_PARTS)) src/dmheap.c
+fuzz_image_SOURCES      = tests/fuzz/fuzz_image.c $(patsubst %,tools/%.c,$(INSPECT_PARTS))
+
+# The library of these settings, with its port, for both.
+FUZZ_LIBRARY := dmheap.o test_port.o
 
 # A call that hangs is found as a crash is: libFuzzer ends after so many seconds with one input,
 # of which each takes milliseconds. AFL++ measures how long is too long.
@@ -117,15 +124,21 @@ FUZZ_TIMEOUT := 10
 fuzz_operations_LONGEST := 600
 fuzz_image_LONGEST      := 2600
 
-$(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS)): $(FUZZ)/libfuzzer/%: FORCE
+$(addprefix $(FUZZ)/libfuzzer/,$(FUZZ_LIBRARY)): $(FUZZ)/libfuzzer/%.o: %.c FORCE
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) $($*_FLAGS) -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all -o $@ $($*_SOURCES)
+	clang $(FUZZ_FLAGS) $(LAYER_FLAGS) $(FUZZ_TOLD) -fsanitize=fuzzer-no-link -c -o $@ $<
 
-$(addprefix $(FUZZ)/afl/,$(FUZZERS)): $(FUZZ)/afl/%: FORCE
+$(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS)): $(FUZZ)/libfuzzer/%: \
+        $(addprefix $(FUZZ)/libfuzzer/,$(FUZZ_LIBRARY))
+	clang $(FUZZ_FLAGS) $($*_FLAGS) $(FUZZ_TOLD) -fsanitize=fuzzer -o $@ $($*_SOURCES) $^
+
+$(addprefix $(FUZZ)/afl/,$(FUZZ_LIBRARY)): $(FUZZ)/afl/%.o: %.c FORCE
 	@mkdir -p $(@D)
+	AFL_USE_ASAN=1 afl-clang-fast $(FUZZ_FLAGS) $(LAYER_FLAGS) -c -o $@ $<
+
+$(addprefix $(FUZZ)/afl/,$(FUZZERS)): $(FUZZ)/afl/%: $(addprefix $(FUZZ)/afl/,$(FUZZ_LIBRARY))
 	AFL_USE_ASAN=1 afl-clang-fast $(FUZZ_FLAGS) $($*_FLAGS) -o $@ $($*_SOURCES) \
-	    tests/fuzz/fuzz_files.c
+	    tests/fuzz/fuzz_files.c $^
 
 fuzz: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 	@for fuzzer in $(FUZZERS); do \
@@ -138,9 +151,9 @@ fuzz: $(addprefix $(FUZZ)/libfuzzer/,$(FUZZERS))
 	done
 
 # Once more with the calls that only such a library has, and where each call proves what it follows.
-# Images are read without these settings. Not beside the other one, for both build the same program.
+# Not beside the other one, for both build the same programs.
 fuzz-settings: fuzz
-	@$(MAKE) --no-print-directory ACCOUNTING=1 SEQUENCE=1 GUARD=1 FUZZERS=fuzz_operations fuzz
+	@$(MAKE) --no-print-directory ACCOUNTING=1 SEQUENCE=1 GUARD=1 fuzz
 
 # AFL++ does not start where an older run left what it found.
 fuzz-afl: $(addprefix $(FUZZ)/afl/,$(FUZZERS))

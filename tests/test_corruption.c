@@ -263,6 +263,7 @@ enum kind {
     KIND_GROUP,
     KIND_DEAD,
     KIND_TRAILER,
+    KIND_NUMBER,
     KINDS
 };
 
@@ -270,7 +271,8 @@ static const char* const kind_text[KINDS] = {
     "context: fields", "context: classes", "context: hints",  "context: accounts",
     "context: bins",   "live map",         "nobody's header", "modules' headers",
     "own headers",     "free headers",     "links",           "footers",
-    "records",         "groups",           "dead modules",    "behind payloads"};
+    "records",         "groups",           "dead modules",    "behind payloads",
+    "numbers"};
 
 struct tally {
     unsigned long tries;
@@ -302,14 +304,14 @@ static bool is_context(enum kind kind)
 
 /*
  * Has each bit only one value that is right? Then the check finds all of them. A canary seals live
- * headers; behind payloads a block's number may be any.
+ * headers, and itself.
  */
 static bool is_determined(enum kind kind)
 {
-    return (DMHEAP_CANARY && (kind == KIND_NOBODYS || kind == KIND_MODULES)) ||
-           (DMHEAP_CANARY && !DMHEAP_SEQUENCE && kind == KIND_TRAILER) || kind == KIND_CLASSES ||
-           kind == KIND_BIN || kind == KIND_MAP || kind == KIND_OWN || kind == KIND_FREE ||
-           kind == KIND_LINK || kind == KIND_FOOTER;
+    return (DMHEAP_CANARY &&
+            (kind == KIND_NOBODYS || kind == KIND_MODULES || kind == KIND_TRAILER)) ||
+           kind == KIND_CLASSES || kind == KIND_BIN || kind == KIND_MAP || kind == KIND_OWN ||
+           kind == KIND_FREE || kind == KIND_LINK || kind == KIND_FOOTER;
 }
 
 /* Without DMHEAP_GUARD the heap's own data is followed as it is. */
@@ -567,7 +569,9 @@ static void flip_block(const struct shape* shape, const struct dmheap_block* blo
     if (owner == OWNER_HEAP) {
         flip_all(shape, kind_of_own(block), offset + WORD, usable);
     }
-    flip_all(shape, KIND_TRAILER, offset + WORD + usable, size - WORD - usable);
+    const size_t number = DMHEAP_SEQUENCE ? sizeof(trailer_word) : 0;
+    flip_all(shape, KIND_TRAILER, offset + WORD + usable, size - number - WORD - usable);
+    flip_all(shape, KIND_NUMBER, offset + size - number, number);
 }
 
 static void flip_context(const struct shape* shape)
