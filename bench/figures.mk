@@ -82,7 +82,8 @@ size: $(SIZE_FOLDERS)
 #
 # `make figures` writes PAGE, and its picture beside it, from whatever was measured so far. `make
 # measure` measures all of it first, and writes docs/PERFORMANCE.md: PEERS are plug-ins for the
-# host, PEERS_32 the same for -m32, PEER as for `make bench-target`. ALONE=1 is for a page without.
+# host, PEERS_32 the same for -m32, PEER as for `make bench-target`; the first of PEERS and of PEER is
+# tlsf, else ratios of bench/targets count as not measured. ALONE=1 is for a page without.
 
 PEERS_32 ?=
 PEER     ?=

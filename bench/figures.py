@@ -43,6 +43,7 @@ ALLOCATORS = {
     "mimalloc": "Debian's libmimalloc2.0",
     "jemalloc": "Debian's libjemalloc2",
 }
+REFERENCE = "tlsf"  # what ratios of bench/targets are to; a ratio to another does not count there
 PORTABLE = ("tlsf", "tlsf-bsd", "o1heap", "umm_malloc", "heap_4")
 HOST = PORTABLE + ("glibc", "mimalloc", "jemalloc")
 ON_HOST = ("make bench", "make count")
@@ -208,7 +209,8 @@ def figures_of(row, folder):
     for name in row["files"].split():
         figures = read(folder, f"{name}.json")
         for selection in selections(row):
-            lines = [line for line in figures.where(**selection).lines if field in line]
+            lines = [line for line in figures.where(**selection).lines if field in line
+                     and (field != "ratio" or line["reference"] == REFERENCE)]
             values = [line[field] for line in lines]
             if "less" in row:
                 values = differences(figures, lines, row)

@@ -3,7 +3,7 @@
 # script goes on after a failure, and check_summary ends it.
 
 # The leak sanitizer hangs in qemu-user, by which a system may run 32-bit programs.
-if ls /proc/sys/fs/binfmt_misc/*i386* >/dev/null 2>&1; then
+if grep -qs qemu /proc/sys/fs/binfmt_misc/*i386*; then
     export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}"
 fi
 

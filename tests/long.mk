@@ -53,9 +53,11 @@ misra:
 exhaustive: exhaustive-4 exhaustive-8
 
 exhaustive-4 exhaustive-8: exhaustive-%: need-cmocka
+	@test $(LENGTH) -ge 3 || { echo 'LENGTH is 3 at least'; exit 1; }
 	@$(MAKE) --no-print-directory CFLAGS=-O2 SANITIZE= HEADER_BYTES=$* play-exhaustive
 
-# The longest sequences take 20 times as long as all others, so not every case has them.
+# One operation more takes ten times as long, so not every case has LENGTH; that with a size of each
+# class, of many, has one less in the program.
 play-exhaustive: $(T)/test_exhaustive
 	$< $(LENGTH) '*apart'
 	$< $$(($(LENGTH) - 1)) '*one_hint*'
@@ -78,9 +80,9 @@ play-random: $(T)/test_model
 
 # And each word written over. As the library ships, so without assertions, and where it follows
 # nothing that it has not proven; each with accounts, which are in the context, too; and with 8-byte
-# headers, whose offsets lead anywhere. So they do in 32 bits, where only what the address sanitizer can
-# tell is told; in qemu-user, which does not run it, only faults and writes beside the buffer. With
-# canaries the check has to find all that is behind payloads.
+# headers, whose offsets lead anywhere. For 32 bit the buffer has no 4 GiB around it: fatal is what the
+# address sanitizer sees, or in qemu-user, which does not run it, a fault or a write beside the buffer.
+# With canaries the check has to find each bit of live headers and behind payloads.
 CORRUPTED := shipped guarded accounts guarded-accounts eight guarded-eight guarded-device canaries
 corrupted-shipped:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=0
 corrupted-guarded:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=1
@@ -113,8 +115,8 @@ fuzz_operations_SOURCES = tests/fuzz/fuzz_operations.c
 fuzz_image_FLAGS        = $(TOOL_FLAGS)
 fuzz_image_SOURCES      = tests/fuzz/fuzz_image.c $(patsubst %,tools/%.c,$(INSPECT_PARTS))
 
-# The library of these settings, with its port, for both.
-FUZZ_LIBRARY := dmheap.o test_port.o
+# The library of these settings, and what tests have around it, for both.
+FUZZ_LIBRARY := dmheap.o $(AROUND)
 
 # A call that hangs is found as a crash is: libFuzzer ends after so many seconds with one input,
 # of which each takes milliseconds. AFL++ measures how long is too long.

@@ -303,8 +303,8 @@ static bool is_context(enum kind kind)
 }
 
 /*
- * Has each bit only one value that is right? Then the check finds all of them. A canary seals live
- * headers, and itself.
+ * Has each bit only one value that is right? Then the check finds all of them. A canary seals a live
+ * header and the byte of its alignment, and has one right value itself.
  */
 static bool is_determined(enum kind kind)
 {

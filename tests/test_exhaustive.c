@@ -20,7 +20,7 @@
  *
  * It prints, for sequences up to each length, how many states are found, the first one counted, and
  * in how many steps: one for each operation in each state that is gone on from. At the end it prints
- * how many sequences of exactly LENGTH operations these steps make, refused ones among them, and how
+ * how many sequences of exactly so many operations these steps make, refused ones among them, and how
  * many pointers were refused. A failure prints the operations that led to it.
  */
 #include "heap_test.h"
@@ -1111,8 +1111,8 @@ static void with_several_sizes_in_a_class(void** state)
 
 /*
  * The smallest payload of each class, and one more that is never served: some 150 operations in the
- * first state, 34 more for each block. With 8-byte headers a 64-bit host's heap is 44 granules long,
- * so its last classes have several sizes.
+ * first state, some 35 more for each block. With 8-byte headers a 64-bit host's heap is 44 granules
+ * long, so its last classes have several sizes.
  */
 static void with_a_size_of_each_class(void** state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Plays inputs again, without a fuzzer: the files that are named - AFL++ names one at a time -, or
- * all of the program's own, which are in tests/fuzz/X for a program fuzz_X. None is a failure.
+ * all of the program's own, which are in tests/fuzz/X for a program fuzz_X, after one of no bytes, as
+ * libFuzzer does. None is a failure.
  */
 /* Else a 32-bit program cannot read every file system's folders. */
 #define _FILE_OFFSET_BITS 64
@@ -59,6 +60,7 @@ int main(int argc, char** argv)
     if (argc == 1) {
         char folder[64];
         const char* name = strrchr(argv[0], '_');
+        (void)LLVMFuzzerTestOneInput((const uint8_t*)"", 0);
         (void)snprintf(folder, sizeof(folder), "tests/fuzz/%s", name != NULL ? name + 1 : "");
         played = play_all(folder);
     }

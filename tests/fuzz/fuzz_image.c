@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A fuzzer's input as an image of a heap: the library's check, and the reader of dmheap-inspect, of
- * every format there is, come to an end and read nothing outside of it; what the check takes for a
- * heap the reader finds, and what it found can be shown in all ways.
+ * every format there is, come to an end and read nothing outside of it. Where the check finds a sound
+ * heap, the reader finds one, too; and whatever the reader found can be shown in all ways.
  */
 #include "dmheap_ctx.h"
 #include "fuzz.h"
@@ -42,13 +42,14 @@ static bool is_sound_heap(const unsigned char* image, size_t size)
     return is_sound;
 }
 
-/* Is it a sound heap? Whatever it is, the reader comes to its end and shows what it found. */
+/* Whatever it is, the reader comes to its end and shows what it found. Is it sound for both? */
 static bool read_image(const unsigned char* image, size_t size)
 {
     static struct inspection heaps[HEAPS_MAX];
     struct inspection* list[HEAPS_MAX];
     struct inspections all = {list, 0};
     size_t from = 0;
+    bool is_read_sound = false;
     const bool is_sound = is_sound_heap(image, size);
     while (all.count < HEAPS_MAX) {
         struct inspection* heap = &heaps[all.count];
@@ -60,6 +61,7 @@ static bool read_image(const unsigned char* image, size_t size)
         if (heap->blocks == NULL || from <= before) { /* out of memory, or on the spot for ever */
             abort();
         }
+        is_read_sound = is_read_sound || heap->is_sound;
         list[all.count++] = heap;
     }
     if (is_sound && all.count == 0) {
@@ -69,10 +71,10 @@ static bool read_image(const unsigned char* image, size_t size)
     while (all.count != 0) {
         inspect_release(list[--all.count]);
     }
-    return is_sound;
+    return is_sound && is_read_sound;
 }
 
-/* A heap that the library has made is one by its check, and so what the input is held to has a case. */
+/* A heap of the library's own, for inputs seldom are a sound one. */
 static void read_own_heap(void)
 {
     static uint64_t memory[256];
@@ -83,15 +85,16 @@ static void read_own_heap(void)
     }
 }
 
+/* Of no bytes: that heap. */
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
 {
     unsigned char* exact = malloc(size != 0 ? size : 1); /* so that the sanitizer knows its end */
-    if (nowhere == NULL) {
-        nowhere = fopen("/dev/null", "w");
-        read_own_heap();
-    }
+    nowhere = nowhere != NULL ? nowhere : fopen("/dev/null", "w");
     if (exact == NULL || nowhere == NULL) {
         abort();
+    }
+    if (size == 0) {
+        read_own_heap();
     }
     memcpy(exact, data, size);
     (void)read_image(exact, size);
