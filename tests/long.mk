@@ -90,8 +90,8 @@ corrupted-accounts:         SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=1 GU
 corrupted-guarded-accounts: SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=1 GUARD=1
 corrupted-eight:            SETTINGS_CORRUPTED := HEADER_BYTES=8 ACCOUNTING=0 GUARD=0
 corrupted-guarded-eight:    SETTINGS_CORRUPTED := HEADER_BYTES=8 ACCOUNTING=0 GUARD=1
-corrupted-guarded-device:   SETTINGS_CORRUPTED := ARCH=-m32 HEADER_BYTES=4 ACCOUNTING=0 GUARD=1 \
-                                                  $(if $(RUN_BY_QEMU),SANITIZE=undefined)
+corrupted-guarded-device:   SETTINGS_CORRUPTED = ARCH=-m32 HEADER_BYTES=4 ACCOUNTING=0 GUARD=1 \
+                                                 $(if $(RUN_BY_QEMU),SANITIZE=undefined)
 corrupted-canaries:         SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=0 CANARY=1
 
 corruption: $(addprefix corrupted-,$(CORRUPTED))
