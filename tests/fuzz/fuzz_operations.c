@@ -76,8 +76,15 @@ static struct {
     unsigned printed;
 } fuzz;
 
-static const char* const names[NAMES] = {
-    NULL, "a", "b", "network", "a module with a name of some length", "module#12", "x"};
+/* The last one is as long as a name may be. */
+#define X7 "xxxxxxx"
+static const char* const names[NAMES] = {NULL,
+                                         "a",
+                                         "b",
+                                         "network",
+                                         "a module with a name of some length",
+                                         "module#12",
+                                         X7 X7 X7 X7 X7 X7 X7 X7 X7};
 
 /* Of heaps; the last one is too long. */
 #define TITLES 4U
@@ -607,6 +614,71 @@ static void do_bad_pointer(void)
     expect_errors(1);
 }
 
+/* By one of three calls for the heaps that serve by default. */
+static void unregister(unsigned asked, const char* name)
+{
+    const unsigned how = asked == DEFAULTS ? take() % 3 : 0;
+    if (how == 0) {
+        dmheap_ctx_unregister_module(ctx_of(asked), name);
+    } else if (how == 1) {
+        dmheap_unregister_module(name);
+    } else {
+        Dmod_FreeModule(name);
+    }
+}
+
+/* Ask for something by a name that is too long. */
+static void ask_by(unsigned asked, const char* name)
+{
+    struct dmheap_ctx* ctx = ctx_of(asked);
+    struct dmheap_module module;
+    switch (take() % 8) {
+    case 0:
+        must(!dmheap_ctx_register_module(ctx, name));
+        break;
+    case 1:
+        must(dmheap_ctx_aligned_alloc(ctx, (size_t)1 << take() % 12, take_size(), name) == NULL);
+        break;
+    case 2:
+        must(dmheap_ctx_calloc(ctx, take(), take_size(), name) == NULL);
+        break;
+    case 3:
+        must(dmheap_ctx_realloc(ctx, NULL, take_size(), name) == NULL);
+        break;
+    case 4:
+        must(!dmheap_ctx_rename_module(ctx, names[take_name()], name));
+        break;
+    case 5:
+        must(!dmheap_ctx_rename_module(ctx, name, names[take_name()]));
+        break;
+    case 6:
+        must(!dmheap_ctx_open_module(ctx, name, &module) && module.id == 0);
+        break;
+    default:
+        must(dmheap_ctx_malloc(ctx, take_size(), name) == NULL);
+        break;
+    }
+}
+
+/* One that begins like a module's, which stays as it is: there is nothing to unregister, either. */
+static void do_bad_name(void)
+{
+    char name[2 * DMHEAP_NAME_BYTES];
+    const size_t length = DMHEAP_NAME_BYTES + take() % DMHEAP_NAME_BYTES;
+    const unsigned asked = take_asked();
+    const struct slot* slot = any_slot();
+    memset(name, 'x', length);
+    name[length] = '\0';
+    ask_by(asked, name);
+    expect_errors(1);
+    if (slot->ptr != NULL) {
+        must(!dmheap_ctx_retag(fuzz.heap[slot->heap].ctx, slot->ptr, name));
+        expect_errors(1);
+    }
+    unregister(asked, name);
+    must(test_port_lines() == 0);
+}
+
 /* A copy of a heap with some bytes of the input over it: the check comes back. */
 static void do_check_of_copy(void)
 {
@@ -730,19 +802,6 @@ static void end_module(unsigned heap, unsigned name)
     fuzz.heap[heap].lost = 0;
     if (name != 0) {
         forget_module(heap, name);
-    }
-}
-
-/* By one of three calls for the heaps that serve by default. */
-static void unregister(unsigned asked, const char* name)
-{
-    const unsigned how = asked == DEFAULTS ? take() % 3 : 0;
-    if (how == 0) {
-        dmheap_ctx_unregister_module(ctx_of(asked), name);
-    } else if (how == 1) {
-        dmheap_unregister_module(name);
-    } else {
-        Dmod_FreeModule(name);
     }
 }
 
@@ -1152,7 +1211,11 @@ static void do_operation(void)
         do_check_of_copy();
         break;
     case 9:
-        do_concatenate();
+        if (take() % 2 == 0) {
+            do_concatenate();
+        } else {
+            do_bad_name();
+        }
         break;
     case 10:
         do_open();
