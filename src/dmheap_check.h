@@ -137,16 +137,16 @@ static inline bool check_gaps(struct check* check)
            check_fail(check, DMHEAP_FAULT_UNUSED, map_end, 0);
 }
 
+/* A field that seems wrong, but is not in the image as a whole, is missing. */
 static inline bool check_context(struct check* check)
 {
     const struct image* image = &check->image;
-    if (!check_fields(check)) {
-        return false;
-    }
-    if (image->size < image->plan[IMAGE_END] + image->format.word) {
+    const bool is_right = check_fields(check);
+    const image_word last = is_right ? image->plan[IMAGE_END] : check->offset;
+    if (image->size < last + image->format.word) {
         return check_fail(check, DMHEAP_FAULT_TRUNCATED, (image_word)image->size, 0);
     }
-    return check_gaps(check);
+    return is_right && check_gaps(check);
 }
 
 /* ---- blocks ---------------------------------------------------------------------- */

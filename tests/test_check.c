@@ -1925,11 +1925,10 @@ static void what_is_no_image_of_a_heap_is_refused(void** state)
         assert_non_null(copy);
         memcpy(copy, test_heap.buffer, size);
         assert_false(dmheap_ctx_check_image(copy, size, 0, &finding));
-        assert_true(
-            finding.fault == DMHEAP_FAULT_TRUNCATED ||
-            (finding.fault == DMHEAP_FAULT_NO_HEAP && size < offsetof(struct dmheap_ctx, bin)) ||
-            (finding.fault == DMHEAP_FAULT_CONTEXT && size < 24 * WORD));
-        if (finding.fault == DMHEAP_FAULT_TRUNCATED) {
+        if (finding.fault == DMHEAP_FAULT_NO_HEAP) {
+            assert_true(size < IMAGE_GROUP * WORD);
+        } else {
+            assert_int_equal(finding.fault, DMHEAP_FAULT_TRUNCATED);
             assert_int_equal(finding.offset, size);
             expect_beside(&finding.block, NULL, "");
         }

@@ -9,8 +9,9 @@
  * out of the comparison (see reduce), which is one of 64-bit hashes.
  *
  * Each state is tried out once, when it is found, those after the last operation too: a pointer to
- * each word of the buffer, and to some behind it, is refused unless a block has it; merging changes
- * nothing; and an init of the heap as it is there gives the first state again.
+ * each word of the buffer, and to some behind it, is refused unless a block has it, by free, realloc
+ * and retag in turn - in the first states one to each byte; merging changes nothing, nor does an init
+ * that fails; and an init of the heap as it is there gives the first state again.
  *
  *     test_exhaustive                sequences of DEPTH operations
  *     test_exhaustive LENGTH         of so many, 2 at least
@@ -39,6 +40,7 @@
 #define OPS_MAX    2048U
 #define NO_STATE   UINT32_MAX
 #define NO_OP      OPS_MAX
+#define EACH_BYTE  10000U /* states, those found first */
 
 /* ---- the model --------------------------------------------------------------------------- */
 
@@ -225,7 +227,7 @@ static void show_way(void)
         }
     }
     if (in_state) {
-        printf("  and in that state a pointer that no block has, merging, or a new init\n");
+        printf("  and in that state a pointer that no block has, merging, or an init\n");
     }
     free(state);
 }
@@ -327,6 +329,7 @@ static void compare(void)
         must(is_known(names[name]) == shadow->known[name]);
     }
     must(known_modules() == modules());
+    must(arenas_are_intact());
 }
 
 /* ---- was a refusal right? ------------------------------------------------------------------- */
@@ -889,15 +892,31 @@ static bool is_held(const void* ptr)
     return false;
 }
 
+static void refuse_pointer(void* ptr, size_t how)
+{
+    switch (how % 4) {
+    case 0:
+        must(dmheap_realloc(ptr, UNIT, names[1]) == NULL);
+        break;
+    case 1:
+        must(!Dmod_RetagEx(ptr, names[1]));
+        break;
+    default:
+        dmheap_free(ptr, how % 4 == 2);
+        break;
+    }
+}
+
 /* What no block has is refused: freed before, inside of one, the heap's own, free, outside. */
 static void refuse_pointers(void)
 {
     size_t refused = 0;
     unsigned char* end = test_heap.buffer + test_heap.size + 4 * WORD;
+    const size_t step = search.here->node < EACH_BYTE ? 1 : WORD;
     test_port_only_count(true);
-    for (unsigned char* ptr = test_heap.buffer; ptr < end; ptr += WORD) {
+    for (unsigned char* ptr = test_heap.buffer; ptr < end; ptr += step) {
         if (!is_held(ptr)) {
-            dmheap_free(ptr, (refused & 1) != 0);
+            refuse_pointer(ptr, refused);
             refused++;
         }
     }
@@ -907,10 +926,13 @@ static void refuse_pointers(void)
     must(memcmp(test_heap.buffer, search.here->bytes, test_heap.size) == 0);
 }
 
-static void merge(void)
+/* To merge, and to make a heap where there is no room for one. */
+static void change_nothing(void)
 {
     dmheap_concatenate_free_blocks();
     expect_lines(0, 0, 0);
+    must(!dmheap_init(test_heap.buffer, WORD, 1));
+    expect_lines(1, 0, 0);
     must(memcmp(test_heap.buffer, search.here->bytes, test_heap.size) == 0);
 }
 
@@ -927,7 +949,7 @@ static void try_state(const struct state* state)
     search.here = state;
     search.op = NO_OP;
     refuse_pointers();
-    merge();
+    change_nothing();
     start_again();
     search.tried++;
 }
@@ -942,17 +964,17 @@ static void open_heap(void)
     test_port_forget_lines();
 }
 
-/* A heap in the smallest buffer that leaves so much for blocks. */
+/* A heap in the smallest buffer that leaves so much for blocks, with nothing behind it. */
 static void make_heap(void)
 {
-    unsigned char* buffer = arena_make(HEAP_MAX, 0);
     size_t size = 64;
-    while (!heap_start(buffer, size, 1) ||
+    while (!heap_start(arena_make(size, 0), size, 1) ||
            test_heap.ctx->end - test_heap.ctx->first < (dmheap_word)search.scale->bytes) {
+        arenas_release();
         size += sizeof(uint64_t);
         assert_true(size <= HEAP_MAX);
     }
-    assert_ptr_equal(test_heap.ctx, buffer);
+    assert_ptr_equal(test_heap.ctx, test_heap.buffer);
     open_heap();
 }
 
@@ -1053,6 +1075,7 @@ static uint64_t count_sequences(unsigned depth)
 }
 
 static unsigned depth_asked = DEPTH;
+static unsigned searches;
 
 static void search_all(const struct scale* scale, bool share_a_hint, unsigned depth)
 {
@@ -1081,7 +1104,9 @@ static void search_all(const struct scale* scale, bool share_a_hint, unsigned de
            " were refused, %" PRIu64 " of them where another block or order would have served\n",
            (unsigned)WORD, count_sequences(depth), depth, search.refusals, search.declined);
     assert_int_equal(search.tried, search.nodes);
-    printf("in each of the %" PRIu64 " states merging and a new init, and %" PRIu64
+    searches++;
+    printf("in each of the %" PRIu64
+           " states merging, an init that fails and a new init, and %" PRIu64
            " pointers in all that no block has\n",
            search.tried, search.pointers);
     search.here = NULL;
@@ -1155,5 +1180,6 @@ int main(int argc, char** argv)
         heap_case(with_several_sizes_in_a_class),
         heap_case(with_a_size_of_each_class),
     };
-    return cmocka_run_group_tests(cases, NULL, NULL);
+    const int failed = cmocka_run_group_tests(cases, NULL, NULL);
+    return failed == 0 && searches != 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

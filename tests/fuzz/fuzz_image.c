@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A fuzzer's input as an image of a heap: the library's check, and the reader of dmheap-inspect, of
- * every format there is, come to an end and read nothing outside of it. Where the check finds a sound
- * heap, the reader finds one, too; and whatever the reader found can be shown in all ways.
+ * every format there is, come to an end and read nothing outside of it, whether the image's address is
+ * known or not. Where the check finds a sound heap, the reader does; and whatever the reader found can
+ * be shown in all ways.
  */
 #include "dmheap_ctx.h"
 #include "fuzz.h"
@@ -11,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAPS_MAX 4U /* that are shown of one image */
+#define HEAPS_MAX 4U    /* that are shown of one image */
+#define ADDRESS   4096U /* where an image may have been on its target */
 
 static FILE* nowhere;
 
@@ -30,32 +32,34 @@ static bool has_end(const struct dmheap_beside* beside)
 }
 
 /* By the library, which knows its own format only. */
-static bool is_sound_heap(const unsigned char* image, size_t size)
+static bool is_sound_heap(const unsigned char* image, size_t size, uintptr_t address)
 {
     struct dmheap_finding finding;
-    const bool is_sound = dmheap_ctx_check_image(image, size, 0, &finding);
-    if (is_sound != (finding.fault == DMHEAP_FAULT_NONE) || finding.address > size ||
-        finding.offset > finding.address || !has_end(&finding.block) || !has_end(&finding.before) ||
-        !has_end(&finding.after)) {
+    const bool is_sound = dmheap_ctx_check_image(image, size, address, &finding);
+    const uintptr_t start =
+        finding.address != 0 ? address : 0; /* 0: nothing is wrong, or no heap */
+    if (is_sound != (finding.fault == DMHEAP_FAULT_NONE) || finding.address - start > size ||
+        finding.offset > finding.address - start || !has_end(&finding.block) ||
+        !has_end(&finding.before) || !has_end(&finding.after)) {
         abort();
     }
     return is_sound;
 }
 
 /* Whatever it is, the reader comes to its end and shows what it found. Is it sound for both? */
-static bool read_image(const unsigned char* image, size_t size)
+static bool read_image(const unsigned char* image, size_t size, uintptr_t address)
 {
     static struct inspection heaps[HEAPS_MAX];
     struct inspection* list[HEAPS_MAX];
     struct inspections all = {list, 0};
     size_t from = 0;
     bool is_read_sound = false;
-    const bool is_sound = is_sound_heap(image, size);
+    const bool is_sound = is_sound_heap(image, size, address);
     while (all.count < HEAPS_MAX) {
         struct inspection* heap = &heaps[all.count];
         const size_t before = from;
         memset(heap, 0, sizeof(*heap));
-        if (!inspect_image(image, size, &from, 0, heap)) {
+        if (!inspect_image(image, size, &from, address, heap)) {
             break;
         }
         if (heap->blocks == NULL || from <= before) { /* out of memory, or on the spot for ever */
@@ -64,7 +68,7 @@ static bool read_image(const unsigned char* image, size_t size)
         is_read_sound = is_read_sound || heap->is_sound;
         list[all.count++] = heap;
     }
-    if (is_sound && all.count == 0) {
+    if (is_sound && !is_read_sound && all.count < HEAPS_MAX) {
         abort();
     }
     show_all(&all);
@@ -74,13 +78,14 @@ static bool read_image(const unsigned char* image, size_t size)
     return is_sound && is_read_sound;
 }
 
-/* A heap of the library's own, for inputs seldom are a sound one. */
+/* A heap of the library's own, for inputs are seldom a sound one of its format. */
 static void read_own_heap(void)
 {
     static uint64_t memory[256];
     struct dmheap_ctx* heap = dmheap_ctx_init(memory, sizeof(memory), 8);
     if (heap == NULL || dmheap_ctx_malloc(heap, 100, "network") == NULL ||
-        !read_image((const unsigned char*)memory, sizeof(memory))) {
+        !read_image((const unsigned char*)memory, sizeof(memory), 0) ||
+        !read_image((const unsigned char*)memory, sizeof(memory), (uintptr_t)memory)) {
         abort();
     }
 }
@@ -97,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
         read_own_heap();
     }
     memcpy(exact, data, size);
-    (void)read_image(exact, size);
+    (void)read_image(exact, size, 0);
+    (void)read_image(exact, size, ADDRESS + size / 4 % 4 * 4); /* aligned to 4, 8, or 16 */
     free(exact);
     return 0;
 }

@@ -28,6 +28,8 @@
 #define BUFFER_MAX  6144U
 #define OPERATIONS  400U /* of one input at most */
 #define PRINTED_MAX 400U
+#define MARGIN      64U   /* bytes in front of a buffer ... */
+#define CANARY      0xA5  /* ... and what stands there, and behind the heap */
 #define DEFAULTS    HEAPS /* in place of a heap's number: those that serve by default */
 
 /* More than a module's record takes, and a group of records along with it, with all settings. */
@@ -52,7 +54,8 @@ struct handle {
 
 struct heap {
     struct dmheap_ctx* ctx; /* NULL: there is none */
-    unsigned char buffer[BUFFER_MAX] __attribute__((aligned(64)));
+    unsigned char front[MARGIN] __attribute__((aligned(64)));
+    unsigned char buffer[BUFFER_MAX];
     size_t size;
     size_t alignment;
     bool is_default;
@@ -282,6 +285,25 @@ static void expect_errors(size_t count)
 
 /* ---- comparison ------------------------------------------------------------------------------ */
 
+/* A heap was made in the buffer: nothing beside it is to be written to. */
+static void surround(struct heap* heap)
+{
+    memset(heap->front, CANARY, MARGIN);
+    memset(heap->buffer + heap->size, CANARY, BUFFER_MAX - heap->size);
+}
+
+/* `size` is not 0. */
+static bool is_canary(const unsigned char* at, size_t size)
+{
+    return at[0] == CANARY && memcmp(at, at + 1, size - 1) == 0;
+}
+
+static bool is_surrounded(const struct heap* heap)
+{
+    return is_canary(heap->front, MARGIN) &&
+           is_canary(heap->buffer + heap->size, BUFFER_MAX - heap->size);
+}
+
 static unsigned visited[HEAPS];
 
 static bool visit(const struct dmheap_block_info* block, void* context)
@@ -321,6 +343,7 @@ static void compare(void)
             must(finding.moving == 0);
             must(dmheap_ctx_walk(fuzz.heap[i].ctx, visit, &i));
             must(visited[i] == held[i]);
+            must(is_surrounded(&fuzz.heap[i]));
         }
     }
     expect_errors(0);
@@ -937,6 +960,7 @@ static void do_second_heap(void)
         heap->ctx = dmheap_ctx_init(heap->buffer, heap->size, heap->alignment);
         expect_errors(heap->ctx == NULL);
         must(heap->ctx != NULL || !starts(heap->size, heap->alignment));
+        surround(heap);
     } else {
         heap->is_default = take() % 2 != 0;
         must(heap->is_default ? dmheap_ctx_add_default(heap->ctx)
@@ -1077,6 +1101,7 @@ static bool init(size_t size, size_t alignment)
         heap->alignment = alignment;
         heap->ctx = dmheap_ctx_get_default(0);
         heap->is_default = true;
+        surround(heap);
     }
     return done;
 }
