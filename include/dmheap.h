@@ -19,7 +19,7 @@
  *   free blocks of that size are then lost until that heap is made anew. Only a realloc that finds
  *   such memory right behind its block, and can do without it, says nothing. docs/DESIGN.md,
  *   "Overruns", tells which damage is beyond what a call sees.
- * - In a library that was built with DMHEAP_GUARD=1, a heap whose own data was written over counts as
+ * - In a library that was built with DMHEAP_GUARD=1, a heap whose own data was written over serves as
  *   none until it is made anew; dmheap_ctx_check tells what is wrong with it.
  * - A module's name is text of 1 to 63 characters that is compared exactly and copied. NULL and
  *   the empty text name nobody. A longer one is refused, never cut.
@@ -50,12 +50,13 @@ extern "C" {
  * @param buffer    Any address; an unaligned start is rounded up inside.
  * @param size      Bytes. Any size up to 16 MiB is accepted if one block fits into it; with 8-byte
  *                  headers, up to half of the address space.
- * @param alignment Default alignment of allocations in bytes, a power of two. Less than the size
- *                  of a pointer or of a header counts as that. Blocks are multiples of it, up
- *                  to 16; above, they stay multiples of 16.
+ * @param alignment Default alignment of allocations in bytes, a power of two below `size`. Less than
+ *                  the size of a pointer or of a header counts as that. Blocks are multiples of it,
+ *                  up to 16; above, they stay multiples of 16.
  * @return true, and one line of level INFO. false if `buffer` is NULL, `size` is 0, `alignment` is
  *         0 or not a power of two, the buffer wraps around the address space, is too small for
- *         one block or too large for the headers, or another initialization is under way.
+ *         one block or its alignment, or too large for the headers, or another initialization is
+ *         under way.
  *
  * Cost: proportional to `size`, for one bit per granule is cleared; not under the lock.
  */
@@ -94,7 +95,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _register_module, (const char* module_name))
  * @param module_name The name; it may stand in memory that is freed by this. NULL, and a name that
  *                    no module has: nothing, and nothing is logged.
  *
- * One line of level INFO; one of level ERROR where damaged blocks were left alone. Cost:
+ * One line of level INFO; one of level ERROR where damaged blocks were left alone, or free memory
+ * was found written over. Cost:
  * proportional to the number of blocks in the heap, at most until the module's last block is
  * found; the lock is held for at most 195 blocks passed, or for 5 to 38 freed: the more, the
  * longer the runs in which they lie; in a library built with -Os, for 5.
@@ -120,8 +122,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, void*, _malloc, (size_t size, const char* module_n
 /**
  * @brief Allocate `size` bytes at an alignment of one's own.
  *
- * @param alignment   Bytes, a power of two, up to the size of the heap. It stays with the
- *                    block when dmheap_realloc moves it.
+ * @param alignment   Bytes, a power of two. One as large as the heap is served nowhere. It stays with
+ *                    the block when dmheap_realloc moves it.
  * @param size        Bytes, as for dmheap_malloc.
  * @param module_name The owner, as for dmheap_malloc.
  * @return As dmheap_malloc; NULL also if `alignment` is 0 or not a power of two.

@@ -173,7 +173,7 @@ static inline dmheap_context_t* dmheap_init(void* buffer, size_t size, size_t al
     struct dmheap_ctx* served[DMHEAP_DEFAULTS_MAX];
     const unsigned count = dmheap_compat_list(served);
     struct dmheap_ctx* const ctx = dmheap_ctx_init(buffer, size, alignment);
-    const bool is_first = dmheap_ctx_get_default(0) == NULL;
+    const bool is_first = !dmheap_ctx_is_initialized(NULL);
     if (ctx != NULL && (is_first || dmheap_compat_has(served, count, ctx))) {
         (void)dmheap_ctx_add_default(ctx);
     }

@@ -6,8 +6,8 @@
  * Each function of dmheap.h has a twin here with the heap's context as first argument:
  * dmheap_x(...) is dmheap_ctx_x(NULL, ...), for all but dmheap_init. A firmware pays for what it
  * calls: one that calls nothing else of this has nothing else of it in its flash; the first call of
- * any but these eight, retag and rename_module brings a list of heaps, some 500 bytes of RAM on a
- * 32-bit target (700 with 8-byte headers).
+ * any but these eight, retag and rename_module brings a list of heaps, some 650 bytes of RAM on a
+ * 32-bit target (1000 with 8-byte headers).
  *
  * Common to all functions, besides what dmheap.h says of its own:
  * - `ctx` is what dmheap_ctx_init gave. NULL stands for the heaps that serve by default: they are
@@ -20,9 +20,12 @@
  * - A context that is none, or whose heap was torn down, is refused as a call without a heap is: it
  *   is looked for in a list, never read. So any value whatever may be given. (A heap that is made
  *   in the same place later has the same context: then an old value means the new heap.)
- * - dmheap_init forgets all heaps if one serves by default; else only the one that it made before
+ * - dmheap_init forgets all heaps if one serves by default, though it may be written over; else only the one that it made before
  *   and those whose own data lies in its buffer. With a heap go those that stand in blocks of it.
  * - Pointers to results, as `module` and `name`, are not NULL.
+ * - With DMHEAP_GUARD, a heap whose own data was written over is refused, and with NULL the next one
+ *   serves; but it keeps its name and its place in the list, for what is about these: deinit,
+ *   add_default, remove_default, get_default, set_name, get_name, find, and for the check.
  * - "Constant" does not count the heaps: finding one takes a few instructions for each that there
  *   is.
  * - The lock is one for all heaps. Who may call what is the same as in dmheap.h; dmheap_ctx_init is
@@ -284,7 +287,8 @@ DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_owner_of,
  * @param module_name The module, made known if it is not. NULL or empty: nobody.
  * @return true. false, the block as it was, and one line of level ERROR, if `ptr` is no live block
  *         of the heap or its owner cannot be right, if its canary is wrong in a library that has
- *         them, or if a new module can have no record. Cost: as a name costs.
+ *         them, if its owner is being unregistered in one with DMHEAP_POISON, or if a new module can
+ *         have no record. Cost: as a name costs.
  */
 DMOD_BUILTIN_API(dmheap, 1.0, bool, _ctx_retag,
                  (struct dmheap_ctx* ctx, void* ptr, const char* module_name));
@@ -339,7 +343,8 @@ typedef bool (*dmheap_visitor)(const struct dmheap_block_info* block, void* cont
  * @param visitor Not NULL.
  * @param context Handed to it.
  * @return true: all was visited. false if the visitor ended the walk or a heap was torn down before
- *         its last block was visited; and, with one line of level ERROR, if there is no heap.
+ *         its last block was visited, or sometimes during that; and, with one line of level ERROR, if
+ *         there is no heap.
  *
  * Cost: proportional to the heap's size and blocks; the lock is held for at most 64 words of
  * the heap's map and 2 blocks.
@@ -538,7 +543,8 @@ struct dmheap_finding {
 /**
  * @brief Prove a whole heap: every block, list and module, and that nothing is lost.
  *
- * It reads only inside the heap, whatever stands there, and changes nothing. Calls that other
+ * It reads only inside the heap, whatever stands there, as long as a context that is another heap's as
+ * a whole was not there before the first function of this file was called; and changes nothing. Calls that other
  * threads have under way are no fault. A block that a realloc moves, a calloc clears or, with
  * DMHEAP_POISON, a free fills is the heap's own meanwhile: if no such call is under way but `moving`
  * is not 0, an owner was written over. Accounts and canaries are proven where the library has them.
@@ -610,7 +616,7 @@ enum dmheap_leak_policy {
  * was. With several heaps that serve by default and NULL for their context, as the nine functions
  * do it, it is unregistered in all of them or in none; each heap tells of its own blocks.
  *
- * The lines give bytes with headers included, and a heap's name if it has one. Not told is what a
+ * The lines give bytes with headers included, the summary a heap's name if it has one. Not told is what a
  * realloc or calloc of another thread works on; it does count as held. What counts is the policy at
  * the moment when the name is taken away.
  *

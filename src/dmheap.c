@@ -82,13 +82,12 @@ static DMHEAP_INLINE void* alloc_named(struct dmheap_ctx* asked, size_t size,
                                        const char* module_name)
 {
     dmheap_port_lock();
-    const struct dmheap_block* block =
-        module_alloc_hinted(registry_asked(asked), size, module_name);
+    struct dmheap_ctx* heap = registry_asked(asked);
+    const struct dmheap_block* block = module_alloc_hinted(heap, size, module_name);
     if (DMHEAP_UNLIKELY(block == NULL)) {
         return alloc_and_unlock(asked, 1, size, module_name);
     }
-    dmheap_port_unlock();
-    return block_payload(block);
+    return unlock_and_give(heap, block, size, module_name);
 }
 
 /* ... in the heaps by default, and in one that is named. */
@@ -118,12 +117,12 @@ DMHEAP_FLATTEN void* dmheap_ctx_malloc(struct dmheap_ctx* ctx, size_t size, cons
                            : malloc_named_in(ctx, size, module_name);
     }
     dmheap_port_lock();
-    const struct dmheap_block* block = module_alloc_nobodys(registry_asked(ctx), size);
+    struct dmheap_ctx* heap = registry_asked(ctx);
+    const struct dmheap_block* block = module_alloc_nobodys(heap, size);
     if (DMHEAP_UNLIKELY(block == NULL)) {
         return alloc_and_unlock(ctx, 1, size, NULL);
     }
-    dmheap_port_unlock();
-    return block_payload(block);
+    return unlock_and_give(heap, block, size, NULL);
 }
 
 DMHEAP_FLATTEN void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t alignment, size_t size,
@@ -134,15 +133,15 @@ DMHEAP_FLATTEN void* dmheap_ctx_aligned_alloc(struct dmheap_ctx* ctx, size_t ali
         return NULL;
     }
     dmheap_port_lock();
-    const struct dmheap_block* block =
-        DMHEAP_SHORT_PATHS && module_name == NULL
-            ? module_align_nobodys(registry_asked(ctx), alignment, size)
-            : NULL;
-    if (block == NULL) {
+    if (!DMHEAP_SHORT_PATHS || module_name != NULL) {
         return alloc_and_unlock(ctx, alignment, size, module_name);
     }
-    dmheap_port_unlock();
-    return block_payload(block);
+    struct dmheap_ctx* heap = registry_asked(ctx);
+    const struct dmheap_block* block = module_align_nobodys(heap, alignment, size);
+    if (block == NULL) {
+        return alloc_and_unlock(ctx, alignment, size, NULL);
+    }
+    return unlock_and_give(heap, block, size, NULL);
 }
 
 /*
@@ -187,11 +186,12 @@ DMHEAP_FLATTEN void* dmheap_ctx_realloc(struct dmheap_ctx* ctx, void* ptr, size_
     if (!REALLOC_TRIES && root.several != NULL) { /* at once, as alloc_and_unlock does */
         return root.several->realloc(ctx, ptr, size);
     }
-    const enum dmheap_verdict verdict = module_resize(registry_asked(ctx), ptr, size);
+    struct dmheap_ctx* heap = registry_asked(ctx);
+    const enum dmheap_verdict verdict = module_resize(heap, ptr, size);
     if (verdict != VERDICT_OK) {
         return move_and_unlock(ctx, verdict, ptr, size);
     }
-    dmheap_port_unlock();
+    unlock_and_tell(heap, "realloc", ptr);
     return ptr;
 }
 
@@ -230,7 +230,7 @@ static DMHEAP_NOINLINE DMHEAP_FLATTEN void free_owned_and_unlock(struct dmheap_c
         free_taken_and_unlock(heap, ptr);
         return;
     }
-    dmheap_port_unlock();
+    unlock_and_tell(heap, "free", ptr);
 }
 
 /* The heap merges at once in either case; docs/DESIGN.md tells what deferring costs. */
@@ -252,7 +252,7 @@ DMHEAP_FLATTEN void dmheap_ctx_free(struct dmheap_ctx* ctx, void* ptr, bool conc
     } else if (DMHEAP_UNLIKELY(!module_free_uncounted(heap, ptr, index, behind))) {
         free_uncounted_and_unlock(heap, ptr);
     } else {
-        dmheap_port_unlock();
+        unlock_and_tell(heap, "free", ptr);
     }
 }
 

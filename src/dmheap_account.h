@@ -20,7 +20,7 @@
 static inline dmheap_word account_word(size_t bytes)
 {
     const dmheap_word word = (dmheap_word)bytes;
-    return (size_t)word == bytes ? word : ACCOUNT_NO_LIMIT;
+    return (size_t)word == bytes && bytes != SIZE_MAX ? word : ACCOUNT_NO_LIMIT;
 }
 
 /* Back: bytes as clients know them. */

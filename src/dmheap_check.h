@@ -137,12 +137,17 @@ static inline bool check_gaps(struct check* check)
            check_fail(check, DMHEAP_FAULT_UNUSED, map_end, 0);
 }
 
-/* A field that seems wrong, but is not in the image as a whole, is missing. */
+/*
+ * A field that seems wrong is missing, if it is not in the image as a whole, nor one of those that all
+ * others follow from.
+ */
 static inline bool check_context(struct check* check)
 {
     const struct image* image = &check->image;
     const bool is_right = check_fields(check);
-    const image_word last = is_right ? image->plan[IMAGE_END] : check->offset;
+    const image_word fields = (image_word)image->format.word * (IMAGE_GROUP - 1);
+    const image_word wrong = check->offset > fields ? check->offset : fields;
+    const image_word last = is_right ? image->plan[IMAGE_END] : wrong;
     if (image->size < last + image->format.word) {
         return check_fail(check, DMHEAP_FAULT_TRUNCATED, (image_word)image->size, 0);
     }
@@ -961,8 +966,11 @@ static inline struct image check_image_at(const void* bytes, size_t size, size_t
     return image;
 }
 
-/* Prove the heap of this build whose context is at `ctx`, and of which all is there. */
-static inline bool check_heap(struct check* check, const struct dmheap_ctx* ctx)
+/*
+ * Prove the heap of this build whose context is at `ctx`, and of which all is there. `end`: where it is
+ * known to end, for the context may be another heap's by now; 0: it is not known.
+ */
+static inline bool check_heap(struct check* check, const struct dmheap_ctx* ctx, dmheap_word end)
 {
     memset(check, 0, sizeof(*check));
     check->image = check_image_at(ctx, offsetof(struct dmheap_ctx, bin), 0, image_native_format(),
@@ -970,6 +978,11 @@ static inline bool check_heap(struct check* check, const struct dmheap_ctx* ctx)
     if (image_open(&check->image) < IMAGE_ENOUGH) {
         check->image.size = 0; /* where what lies is anybody's guess */
         return check_fail(check, DMHEAP_FAULT_CONTEXT, 0, 0);
+    }
+    if (end != 0 && check->image.plan[IMAGE_END] != end) {
+        check->image.size = 0;
+        return check_fail(check, DMHEAP_FAULT_CONTEXT, (image_word)sizeof(dmheap_word) * IMAGE_END,
+                          0);
     }
     check->image.size = (size_t)check->image.plan[IMAGE_END] + sizeof(dmheap_word);
     return check_image(check);

@@ -132,6 +132,41 @@ static enum dmheap_verdict settle(struct dmheap_ctx* ctx, enum dmheap_verdict ve
     return verdict != VERDICT_OK && ctx == &no_heap ? VERDICT_NO_HEAP : verdict;
 }
 
+/*
+ * The same where memory was given back: only with DMHEAP_GUARD may that have found a free list to give
+ * up. What is to be reported anyway comes first.
+ */
+static DMHEAP_INLINE enum dmheap_verdict settle_given(struct dmheap_ctx* ctx,
+                                                      enum dmheap_verdict verdict)
+{
+    const enum dmheap_verdict found = DMHEAP_GUARD ? settle(ctx, VERDICT_OK) : VERDICT_OK;
+    return verdict != VERDICT_OK ? verdict : found;
+}
+
+/* What a short path has allocated: release the lock, and report. */
+static DMHEAP_INLINE void* unlock_and_give(struct dmheap_ctx* heap,
+                                           const struct dmheap_block* block, size_t size,
+                                           const char* module_name)
+{
+    const enum dmheap_verdict verdict = settle_given(heap, VERDICT_OK);
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_request(verdict, size, module_name);
+    }
+    return block_payload(block);
+}
+
+/* What it has done with a block: the same. */
+static DMHEAP_INLINE void unlock_and_tell(struct dmheap_ctx* heap, const char* request,
+                                          const void* ptr)
+{
+    const enum dmheap_verdict verdict = settle_given(heap, VERDICT_OK);
+    dmheap_port_unlock();
+    if (DMHEAP_UNLIKELY(verdict != VERDICT_OK)) {
+        report_pointer(verdict, request, ptr);
+    }
+}
+
 /* ---- heaps -------------------------------------------------------------------- */
 
 /* VERDICT_OK: the heap is laid out, no other one can begin, and the lock is held. */
@@ -184,7 +219,7 @@ static DMHEAP_NOINLINE enum dmheap_verdict edge_fill_and_free(const struct dmhea
         edge_fill(&move);
         dmheap_port_lock();
         struct dmheap_ctx* ctx = registry_of_serial(serial);
-        verdict = ctx != NULL ? module_finish_fill(ctx, &move) : VERDICT_GONE;
+        verdict = ctx != NULL ? settle_given(ctx, module_finish_fill(ctx, &move)) : VERDICT_GONE;
         dmheap_port_unlock();
     }
     return verdict;
@@ -197,7 +232,7 @@ static DMHEAP_INLINE enum dmheap_verdict edge_free_and_unlock(struct dmheap_ctx*
     if (DMHEAP_POISON) {
         return edge_fill_and_free(ctx, ptr);
     }
-    const enum dmheap_verdict verdict = module_free(ctx, ptr);
+    const enum dmheap_verdict verdict = settle_given(ctx, module_free(ctx, ptr));
     dmheap_port_unlock();
     return verdict;
 }
@@ -222,11 +257,12 @@ static void edge_fill_all(dmheap_word serial, dmheap_word id)
     }
 }
 
-/* Free what a closed module has, in slices. False: a part of it is damaged. */
+/* Free what a closed module has, in slices. False: a part of it, or of free memory, is damaged. */
 static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
 {
     struct heap_sweep sweep = {0, 0, false, false};
     bool more = true;
+    bool is_sound = true;
     if (DMHEAP_POISON) {
         edge_fill_all(serial, id);
     }
@@ -234,9 +270,12 @@ static DMHEAP_INLINE bool edge_sweep(dmheap_word serial, dmheap_word id)
         dmheap_port_lock();
         struct dmheap_ctx* ctx = registry_of_serial(serial);
         more = ctx != NULL && module_sweep(ctx, id, &sweep);
+        if (ctx != NULL && settle_given(ctx, VERDICT_OK) != VERDICT_OK) {
+            is_sound = false;
+        }
         dmheap_port_unlock();
     }
-    return !sweep.damaged;
+    return is_sound && !sweep.damaged;
 }
 
 /* Free the new place of a block whose module went meanwhile; what was copied there is filled first. */
@@ -248,6 +287,7 @@ static void edge_abandon(dmheap_word serial, const struct module_move* move, siz
     struct record* record = ctx != NULL ? module_of(ctx, move->owner) : NULL;
     if (record != NULL) { /* else it was written over meanwhile */
         module_abandon(ctx, record, move->to);
+        (void)settle_given(ctx, VERDICT_GONE); /* which the caller reports */
     }
     dmheap_port_unlock();
 }
@@ -269,6 +309,9 @@ static DMHEAP_INLINE void* edge_copy(dmheap_word serial, const void* ptr,
     dmheap_port_lock();
     struct dmheap_ctx* ctx = registry_of_serial(serial);
     const enum dmheap_verdict end = ctx != NULL ? module_finish_move(ctx, move) : VERDICT_GONE;
+    if (ctx != NULL) {
+        verdict = settle_given(ctx, verdict);
+    }
     dmheap_port_unlock();
     if (DMHEAP_POISON && ctx != NULL && end == VERDICT_GONE) {
         edge_abandon(serial, move, copied);

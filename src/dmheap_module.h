@@ -773,6 +773,9 @@ static inline enum dmheap_verdict module_retag(struct dmheap_ctx* ctx, const voi
         return verdict;
     }
     struct record* old_record = module_of(ctx, block_owner(block));
+    if (DMHEAP_POISON && module_is_closed(old_record)) {
+        return VERDICT_GONE; /* it may be filled already */
+    }
     struct record* record = NULL;
     const dmheap_word peak = module_peak(ctx);
     bool is_new = false;

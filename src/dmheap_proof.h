@@ -104,11 +104,12 @@ DMHEAP_COLD bool dmheap_ctx_check(struct dmheap_ctx* ctx, struct dmheap_finding*
     struct check check;
     memset(&check, 0, sizeof(check));
     dmheap_port_lock();
-    const struct dmheap_ctx* heap = find_any(ctx);
-    if (heap == &no_heap) {
+    const struct registry_entry* entry = find_entry(ctx);
+    const struct dmheap_ctx* heap = entry != NULL ? entry->ctx : REGISTRY_NONE;
+    if (entry == NULL) {
         (void)check_fail(&check, DMHEAP_FAULT_NO_HEAP, 0, 0);
     } else {
-        (void)check_heap(&check, heap);
+        (void)check_heap(&check, heap, entry->end);
     }
     tell(&check, (uintptr_t)heap, finding);
     dmheap_port_unlock();

@@ -478,28 +478,40 @@ static inline dmheap_word record_take_slot(struct record_group* group, dmheap_wo
     return index;
 }
 
-/* Take an id for `record` from the first group that has one, made where it is missing. */
+/* Take an id for `record` from a group. False: it has none. */
+static inline bool record_take_id_of(const struct dmheap_ctx* ctx, struct record* record,
+                                     unsigned number)
+{
+    struct record_group* group = record_group(ctx, number);
+    const dmheap_word size = record_group_size(number);
+    const dmheap_word index = group != NULL ? record_take_slot(group, size) : size;
+    if (index >= size) {
+        return false;
+    }
+    group->slot[index] = (dmheap_word)ctx_offset(ctx, record);
+    record->id = (record_id)(record_group_first(number) + index);
+    return true;
+}
+
+/* The same from the first group that has one; else from the first that is missing, which is made. */
 static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
                                   enum dmheap_verdict* verdict)
 {
+    unsigned missing = RECORD_GROUPS;
     for (unsigned number = 0; number < RECORD_GROUPS; number++) {
-        struct record_group* group = record_group(ctx, number);
-        if (group == NULL) {
-            group = record_make_group(ctx, number, verdict);
-        }
-        if (group == NULL) {
-            return false;
-        }
-        const dmheap_word size = record_group_size(number);
-        const dmheap_word index = record_take_slot(group, size);
-        if (index < size) {
-            group->slot[index] = (dmheap_word)ctx_offset(ctx, record);
-            record->id = (record_id)(record_group_first(number) + index);
+        if (record_take_id_of(ctx, record, number)) {
             return true;
         }
+        if (ctx->group[number] == 0 && missing == RECORD_GROUPS) {
+            missing = number;
+        }
     }
-    *verdict = VERDICT_TOO_MANY;
-    return false;
+    if (missing == RECORD_GROUPS) {
+        *verdict = VERDICT_TOO_MANY;
+        return false;
+    }
+    return record_make_group(ctx, missing, verdict) != NULL &&
+           record_take_id_of(ctx, record, missing);
 }
 
 /* Return an id; the last one takes its group along. */

@@ -88,6 +88,8 @@ static inline void registry_clear(void)
 struct registry_entry {
     struct dmheap_ctx* ctx; /* NULL: the list ends here */
     dmheap_word serial;     /* that of the context, unless other data stands there by now */
+    dmheap_word first;      /* where its own data ends, and ... */
+    dmheap_word end;        /* ... the heap, when it was listed; 0: it was not sound then */
     bool is_default;
     bool is_of_init; /* made by dmheap_init; there is one of that kind at most */
     char name[DMHEAP_CTX_NAME_BYTES];
@@ -144,42 +146,58 @@ static inline struct registry_entry registry_take(unsigned index)
 
 static inline struct registry_entry registry_make_entry(struct dmheap_ctx* ctx, bool is_of_init)
 {
-    const struct registry_entry entry = {ctx, ctx->serial, is_of_init, is_of_init, ""};
+    const bool is_sound = ctx_is_sound(ctx);
+    const struct registry_entry entry = {
+        ctx,        ctx->serial, is_sound ? ctx->first : 0, is_sound ? ctx->end : 0, is_of_init,
+        is_of_init, ""};
     return entry;
 }
 
-/* Was a heap's context written over? */
+/*
+ * Is that heap no more? Another heap stands in its place, or other data. But with DMHEAP_GUARD data
+ * without a seal is a heap that was written over: the same one, until it is made anew.
+ */
 static inline bool registry_is_stale(const struct registry_entry* entry)
 {
-    return entry->ctx->serial != entry->serial;
+    return entry->ctx->serial != entry->serial && ctx_is_sound(entry->ctx);
 }
 
-/* Does a part of a heap's own data lie in that memory, or was it written over? */
+/* Does a part of a heap's own data lie in that memory? */
 static inline bool registry_is_in(const struct registry_entry* entry, uintptr_t start, size_t size)
 {
     const uintptr_t ctx = (uintptr_t)entry->ctx;
-    return ctx - start < size || start - ctx < (uintptr_t)entry->ctx->first ||
-           registry_is_stale(entry);
+    return ctx - start < size || start - ctx < (uintptr_t)entry->first;
 }
 
-/* Forget the heap at `index`, and those that stand in blocks of it. */
-static inline void registry_forget(unsigned index)
+/* Is `inner` that heap, or one that stands in a block of it? */
+static inline bool registry_has(const struct registry_entry* entry,
+                                const struct registry_entry* inner)
+{
+    return (uintptr_t)inner->ctx - (uintptr_t)entry->ctx < (uintptr_t)entry->end;
+}
+
+/* Forget the heap at `index`, and, if so, those that stand in blocks of it. */
+static inline void registry_forget(unsigned index, bool with_inner)
 {
     const struct registry_entry entry = registry_take(index);
-    const uintptr_t size = registry_is_stale(&entry) ? 0 : (uintptr_t)entry.ctx->end;
-    for (index = registry_count(); index-- != 0;) {
-        if ((uintptr_t)registry[index].ctx - (uintptr_t)entry.ctx < size) {
+    index = registry_count();
+    while (with_inner && index-- != 0) {
+        if (registry_has(&entry, &registry[index])) {
             (void)registry_take(index);
         }
     }
 }
 
-/* Forget the heaps whose own data lies in that memory, or was written over. */
+/*
+ * Forget the heaps whose own data lies in that memory, and those that are no more: where one of these
+ * was, others may have been made since.
+ */
 static inline void registry_forget_in(uintptr_t start, size_t size)
 {
     for (unsigned index = 0; registry[index].ctx != NULL;) {
-        if (registry_is_in(&registry[index], start, size)) {
-            registry_forget(index);
+        const bool is_stale = registry_is_stale(&registry[index]);
+        if (is_stale || registry_is_in(&registry[index], start, size)) {
+            registry_forget(index, !is_stale);
             index = 0; /* others may have gone along */
         } else {
             index++;
@@ -193,15 +211,17 @@ static inline void registry_forget_in(uintptr_t start, size_t size)
  */
 static inline void registry_adopt(struct dmheap_ctx* ctx)
 {
+    const struct registry_entry entry = registry_make_entry(ctx, true);
     unsigned index = 0;
     while (registry[index].ctx != NULL && !registry[index].is_of_init) {
         index++;
     }
     if (registry[index].ctx != NULL) {
-        registry_forget(index);
+        registry_forget(index,
+                        true); /* though it is written over by now, if it was in that place */
     }
-    registry_forget_in((uintptr_t)ctx, (size_t)ctx->end);
-    registry_insert(0, registry_make_entry(ctx, true));
+    registry_forget_in((uintptr_t)ctx, (size_t)entry.end);
+    registry_insert(0, entry);
 }
 
 /*
@@ -214,8 +234,8 @@ static inline void registry_refresh(const struct registry_calls* calls)
         memset(registry, 0, sizeof(registry));
         root.several = calls;
     }
-    const bool is_listed = registry[0].ctx == root.heap && registry[0].is_default &&
-                           registry[0].serial == root.heap->serial;
+    const bool is_listed =
+        registry[0].ctx == root.heap && registry[0].is_default && !registry_is_stale(&registry[0]);
     if (root.heap != &no_heap && !is_listed) {
         registry_adopt(root.heap);
     }
@@ -229,7 +249,7 @@ static inline struct registry_entry* registry_entry_of(const struct dmheap_ctx* 
     while (entry->ctx != NULL && entry->ctx != ctx) {
         entry++;
     }
-    return entry->ctx != NULL && entry->serial == ctx->serial ? entry : NULL;
+    return entry->ctx != NULL && !registry_is_stale(entry) ? entry : NULL;
 }
 
 /* The first heap by default from `entry` on that is not written over, or NULL. */
@@ -277,12 +297,23 @@ static inline struct registry_entry* registry_named(const char* name)
     return entry->ctx != NULL ? entry : NULL;
 }
 
-/* Is there room for one more heap of dmheap_ctx_init, those that lie in its buffer forgotten? */
+/* Does registry_forget_in forget a heap? */
+static inline bool registry_goes(const struct registry_entry* entry, uintptr_t start, size_t size)
+{
+    const struct registry_entry* other = registry;
+    while (other->ctx != NULL && !(registry_is_in(other, start, size) &&
+                                   !registry_is_stale(other) && registry_has(other, entry))) {
+        other++;
+    }
+    return other->ctx != NULL || registry_is_stale(entry);
+}
+
+/* Is there room for one more heap of dmheap_ctx_init, those forgotten that go with its buffer? */
 static inline bool registry_has_room(const void* buffer, size_t size)
 {
     unsigned count = 0;
     for (const struct registry_entry* entry = registry; entry->ctx != NULL; entry++) {
-        count += !entry->is_of_init && !registry_is_in(entry, (uintptr_t)buffer, size);
+        count += !entry->is_of_init && !registry_goes(entry, (uintptr_t)buffer, size);
     }
     return count < DMHEAP_CTX_MAX;
 }
@@ -301,7 +332,7 @@ static inline void registry_add(struct dmheap_ctx* ctx)
 /* Forget a heap. */
 static inline void registry_remove(const struct registry_entry* entry)
 {
-    registry_forget((unsigned)(entry - registry));
+    registry_forget((unsigned)(entry - registry), true);
     registry_publish();
 }
 

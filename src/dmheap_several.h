@@ -52,13 +52,6 @@ static DMHEAP_NOINLINE struct dmheap_ctx* find_heap(struct dmheap_ctx* asked)
     return registry_find(asked);
 }
 
-/* The same, whether or not it is written over. */
-static struct dmheap_ctx* find_any(struct dmheap_ctx* asked)
-{
-    const struct registry_entry* entry = find_entry(asked);
-    return entry != NULL ? entry->ctx : REGISTRY_NONE;
-}
-
 /* The heap where something is live at `ptr`, any address; else the last that a call is about. */
 static struct dmheap_ctx* find_heap_of(struct dmheap_ctx* asked, const void* ptr)
 {
@@ -483,17 +476,16 @@ static DMHEAP_COLD void* malloc_for_several(struct dmheap_ctx* asked, size_t siz
 DMHEAP_FLATTEN void* dmheap_ctx_malloc_for(struct dmheap_ctx* ctx, size_t size,
                                            struct dmheap_module module)
 {
-    const struct dmheap_block* block = NULL;
     dmheap_port_lock();
-    if (DMHEAP_SHORT_PATHS) {
-        block = module_alloc_handled(registry_asked(ctx), size, module.id, module.serial);
+    if (!DMHEAP_SHORT_PATHS) {
+        return alloc_for_several(ctx, 1, size, module);
     }
+    struct dmheap_ctx* heap = registry_asked(ctx);
+    const struct dmheap_block* block = module_alloc_handled(heap, size, module.id, module.serial);
     if (DMHEAP_UNLIKELY(block == NULL)) {
-        return DMHEAP_SHORT_PATHS ? malloc_for_several(ctx, size, module)
-                                  : alloc_for_several(ctx, 1, size, module);
+        return malloc_for_several(ctx, size, module);
     }
-    dmheap_port_unlock();
-    return block_payload(block);
+    return unlock_and_give(heap, block, size, "(handle)");
 }
 
 void* dmheap_ctx_aligned_alloc_for(struct dmheap_ctx* ctx, size_t alignment, size_t size,
@@ -531,7 +523,8 @@ static void* clear(dmheap_word serial, const struct module_move* move)
     memset(ptr, 0, (size_t)move->bytes);
     dmheap_port_lock();
     struct dmheap_ctx* heap = registry_of_serial(serial);
-    const bool is_done = heap != NULL && module_finish_clear(heap, move) == VERDICT_OK;
+    const bool is_done =
+        heap != NULL && settle_given(heap, module_finish_clear(heap, move)) == VERDICT_OK;
     dmheap_port_unlock();
     return is_done ? ptr : NULL;
 }
@@ -617,10 +610,11 @@ static enum dmheap_verdict begin_rename(struct dmheap_ctx* heap, const char* old
     return is_taken ? VERDICT_NAME_TAKEN : verdict;
 }
 
-/* End what was begun in the heaps up to `last`: all of it is done, or none. */
-static void end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, bool is_done,
+/* End what was begun in the heaps up to `last`: all of it is done, or none. False: met damage. */
+static bool end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, bool is_done,
                        const struct module_renaming* renaming)
 {
+    bool is_sound = true;
     struct dmheap_ctx* heap;
     struct dmheap_ctx* next = registry_find(asked);
     do {
@@ -630,9 +624,11 @@ static void end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, 
         } else {
             module_cancel_rename(heap, renaming);
         }
+        is_sound = settle_given(heap, VERDICT_OK) == VERDICT_OK && is_sound;
         next = registry_next(asked, heap);
         renaming++;
     } while (heap != last);
+    return is_sound;
 }
 
 /* Rename it in all heaps that have it, or in none. */
@@ -653,9 +649,9 @@ static enum dmheap_verdict rename_in_all(struct dmheap_ctx* asked, const char* o
         request_settle(request, heap, is_elsewhere ? VERDICT_OK : here);
         next = outcome == VERDICT_OK || is_elsewhere ? registry_next(asked, heap) : NULL;
     } while (next != NULL);
-    end_rename(asked, heap, outcome == VERDICT_OK, renaming);
+    const bool is_sound = end_rename(asked, heap, outcome == VERDICT_OK, renaming);
     if (request->verdict == VERDICT_OK) {
-        request->verdict = settle(heap, outcome);
+        request->verdict = is_sound ? settle(heap, outcome) : VERDICT_DAMAGED;
     }
     return outcome;
 }
@@ -692,13 +688,13 @@ static const struct policy_calls* const volatile policy_place = &policy_calls;
  * The policy of a heap, to be changed; NULL: there is no such heap. The lock is held. `policies` is
  * written once: who has found a policy under the lock may go by it without.
  */
-static struct policy* find_policy(const struct dmheap_ctx* asked)
+static struct policy* find_policy(struct dmheap_ctx* asked)
 {
-    const struct registry_entry* entry = find_entry(asked);
+    const struct dmheap_ctx* heap = find_heap(asked);
     if (policies == NULL) {
         policies = policy_place;
     }
-    return entry != NULL ? policy_make(entry->ctx) : NULL;
+    return heap != &no_heap ? policy_make(heap) : NULL;
 }
 
 bool dmheap_ctx_set_leak_policy(struct dmheap_ctx* ctx, enum dmheap_leak_policy policy)

@@ -249,7 +249,7 @@ static inline enum dmheap_fault heap_fault(const struct dmheap_ctx* ctx,
                                            struct image_census* census)
 {
     struct check check;
-    const bool is_sound = check_heap(&check, ctx);
+    const bool is_sound = check_heap(&check, ctx, 0);
     assert_int_equal(is_sound, check.fault == DMHEAP_FAULT_NONE);
     *census = check.census;
     return heap_is_uncharged(check.fault) ? DMHEAP_FAULT_NONE : check.fault;
@@ -520,7 +520,7 @@ static inline void heap_forget_failures(struct dmheap_ctx* ctx)
 {
     struct dmheap_totals* totals = ctx_totals(ctx);
     struct check check;
-    (void)check_heap(&check, ctx); /* it finds which ids were ever given */
+    (void)check_heap(&check, ctx, 0); /* it finds which ids were ever given */
     memset(totals->failures, 0, sizeof(totals->failures));
     forget_failures(&totals->nobody);
     for (image_word id = OWNER_MODULES; id < RECORD_ID_END; id++) {

@@ -1454,7 +1454,7 @@ static void a_context_that_was_written_over_as_a_whole_is_told(void** state)
     for (unsigned value = 0; value < 256; value++) {
         memset(test_heap.ctx, (int)value, 8 * WORD);
         struct check check;
-        assert_false(check_heap(&check, test_heap.ctx));
+        assert_false(check_heap(&check, test_heap.ctx, 0));
         assert_int_equal(check.fault, DMHEAP_FAULT_CONTEXT);
         assert_int_equal(check.offset, 0);
         assert_int_equal(check.block, 0);
@@ -1468,7 +1468,7 @@ static void a_wrong_seal_is_told_if_nothing_else_is_wrong(void** state)
     struct check check;
     lay_scene();
     test_heap.ctx->seal ^= 1;
-    assert_false(check_heap(&check, test_heap.ctx));
+    assert_false(check_heap(&check, test_heap.ctx, 0));
     assert_int_equal(check.fault, DMHEAP_FAULT_CONTEXT);
     assert_int_equal(check.offset, offsetof(struct dmheap_ctx, seal));
     assert_int_equal(check.block, 0);
@@ -1491,10 +1491,10 @@ static void where_no_canary_is_right_the_serial_is_wrong(void** state)
             }
             ctx_set(test_heap.ctx, &test_heap.ctx->serial, test_heap.ctx->serial ^ 2);
             struct check check;
-            assert_false(check_heap(&check, test_heap.ctx));
+            assert_false(check_heap(&check, test_heap.ctx, 0));
             assert_int_equal(check.fault, blocks == 1 ? DMHEAP_FAULT_CANARY : DMHEAP_FAULT_CONTEXT);
             heap_seal(test_heap.ctx, block_of(ptr)); /* one is right now */
-            assert_int_equal(check_heap(&check, test_heap.ctx), blocks == 1);
+            assert_int_equal(check_heap(&check, test_heap.ctx, 0), blocks == 1);
             assert_int_equal(check.fault, blocks == 1 ? DMHEAP_FAULT_NONE : DMHEAP_FAULT_CANARY);
             arenas_release();
         }
@@ -1594,7 +1594,7 @@ static bool is_free_to_change(const struct dmheap_block* block, dmheap_word offs
 static bool is_noticed(void)
 {
     struct check check;
-    return !check_heap(&check, test_heap.ctx) || check.census.moving != 0;
+    return !check_heap(&check, test_heap.ctx, 0) || check.census.moving != 0;
 }
 
 /* Which byte of a word has its lowest bits. */
@@ -1913,13 +1913,9 @@ static void a_hint_at_a_module_that_is_gone_is_told(void** state)
     assert_int_equal(heap_fault(test_heap.ctx, &census), DMHEAP_FAULT_HINT);
 }
 
-static void what_is_no_image_of_a_heap_is_refused(void** state)
+static void expect_truncated_images(void)
 {
-    (void)state;
-    lay_scene();
     struct dmheap_finding finding;
-    assert_false(dmheap_ctx_check_image(NULL, 100, 0, &finding));
-    assert_int_equal(finding.fault, DMHEAP_FAULT_NO_HEAP);
     for (size_t size = 0; size < test_heap.size; size++) {
         unsigned char* copy = malloc(size != 0 ? size : 1);
         assert_non_null(copy);
@@ -1936,6 +1932,19 @@ static void what_is_no_image_of_a_heap_is_refused(void** state)
     }
     assert_true(dmheap_ctx_check_image(test_heap.buffer, test_heap.size, 0, &finding));
     expect_silence();
+}
+
+static void what_is_no_image_of_a_heap_is_refused(void** state)
+{
+    struct dmheap_finding finding;
+    (void)state;
+    assert_false(dmheap_ctx_check_image(NULL, 100, 0, &finding));
+    assert_int_equal(finding.fault, DMHEAP_FAULT_NO_HEAP);
+    lay_scene();
+    expect_truncated_images();
+    heap_open(4 * KIB, 64);
+    assert_non_null(dmheap_malloc(100, "app"));
+    expect_truncated_images();
 }
 
 int main(int argc, char** argv)

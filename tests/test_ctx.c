@@ -202,6 +202,77 @@ static void where_one_of_several_heaps_was_written_over_the_others_serve(void** 
     assert_true(is_empty(first) && is_empty(second) && is_empty(third));
 }
 
+/* It goes, or is made anew; and what is called meanwhile takes nobody else along. */
+static void a_heap_that_was_written_over_takes_no_other_along(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(16 * KIB, 0);
+    for (unsigned how = 0; how < 4; how++) {
+        struct dmheap_ctx* damaged = make_in(buffer, 4 * KIB);
+        assert_true(dmheap_ctx_add_default(damaged));
+        struct dmheap_ctx* sound = make_in(buffer + 8 * KIB, 4 * KIB);
+        assert_true(dmheap_ctx_add_default(sound));
+        struct dmheap_ctx* inner = make_in(dmheap_ctx_malloc(damaged, 2 * KIB, NULL), 2 * KIB);
+        void* ptr = dmheap_ctx_malloc(sound, 100, "app");
+        if (how < 2) {
+            damaged->end = ~(dmheap_word)0;
+        } else {
+            memset(&damaged->end, 0x41,
+                   offsetof(struct dmheap_ctx, suspect) - offsetof(struct dmheap_ctx, end));
+        }
+        dmheap_free(dmheap_malloc(10, NULL), false);
+        if (how % 2 == 0) {
+            assert_true(dmheap_ctx_deinit(damaged));
+        } else {
+            assert_ptr_equal(make_in(buffer, 4 * KIB), damaged);
+        }
+        assert_int_equal(dmheap_ctx_is_initialized(damaged), how % 2 != 0);
+        assert_false(dmheap_ctx_is_initialized(inner));
+        assert_ptr_equal(dmheap_ctx_get_default(0), sound);
+        dmheap_free(ptr, false);
+        expect_silence();
+        assert_true(dmheap_ctx_deinit(sound));
+        if (how % 2 != 0) {
+            assert_true(dmheap_ctx_deinit(damaged));
+        }
+        made_count = 0;
+    }
+}
+
+/* That of dmheap_init, which serves by default no more, and one in its place whose serial changes. */
+static void a_serial_that_was_written_over_is_no_new_heap(void** state)
+{
+    struct dmheap_finding finding;
+    (void)state;
+    heap_open(4 * KIB, 8);
+    struct dmheap_ctx* first = test_heap.ctx;
+    assert_true(dmheap_ctx_remove_default(NULL));
+    struct dmheap_ctx* second = make_default(4 * KIB);
+    void* ptr = dmheap_ctx_malloc(first, 10, NULL);
+    second->serial ^= 4;
+    assert_null(dmheap_malloc(1, NULL));
+    expect_error();
+    assert_false(dmheap_ctx_check(second, &finding));
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, seal));
+    expect_error();
+    assert_false(dmheap_ctx_set_leak_policy(second, DMHEAP_LEAK_KEEP)); /* it would be another's */
+    expect_error();
+    assert_true(dmheap_ctx_add_default(first)); /* which serves by default now */
+    assert_true(dmheap_ctx_set_leak_policy(NULL, DMHEAP_LEAK_KEEP));
+    assert_non_null(dmheap_malloc(10, "app"));
+    dmheap_unregister_module("app");
+    expect_error();
+    assert_true(dmheap_ctx_set_leak_policy(first, DMHEAP_LEAK_SILENT));
+    dmheap_unregister_module("app");
+    expect_info();
+    dmheap_ctx_free(first, ptr, false);
+    expect_silence();
+    assert_true(is_empty(first));
+    assert_true(dmheap_ctx_deinit(second) && dmheap_ctx_deinit(first));
+    made_count = 0;
+}
+
 static void a_bin_that_was_written_over_is_given_up(void** state)
 {
     (void)state;
@@ -232,14 +303,98 @@ static void a_block_freed_beside_a_bin_that_was_written_over_is_listed_alone(voi
     test_heap.ctx->bin[index_class(test_heap.ctx, block_size(block_of(hole)))] =
         (dmheap_word)ctx_offset(test_heap.ctx, other);
     dmheap_free(hole, false);
-    assert_ptr_equal(dmheap_malloc(100, NULL), hole);
-    assert_true(is_filled(other, 100, 1));
-    if (test_port_lines() == 0) { /* then it is the next call without a short path that tells */
-        assert_null(dmheap_malloc(64 * KIB, NULL));
-    }
     assert_non_null(strstr(test_port_text(0), "written over"));
     expect_error();
+    assert_ptr_equal(dmheap_malloc(100, NULL), hole);
+    assert_true(is_filled(other, 100, 1));
+    expect_silence();
     (void)heap_verify();
+}
+
+/* Have all lists that are empty, but one, begin where no block is; or let them be empty again. */
+static void spoil_bins(uintptr_t but, bool is_bad)
+{
+    const struct dmheap_ctx* ctx = test_heap.ctx;
+    const dmheap_word bad = ~(dmheap_word)7;
+    for (uintptr_t size_class = 1; index_is_class(ctx, size_class); size_class++) {
+        dmheap_word* bin = &test_heap.ctx->bin[size_class];
+        if (is_bad ? *bin == 0 && size_class != but : *bin == bad) {
+            *bin = is_bad ? bad : 0;
+        }
+    }
+}
+
+/* Calls that put a rest, or a block, into such a list. */
+enum giving {
+    MALLOC,
+    MALLOC_BY_NAME,
+    MALLOC_BY_HANDLE,
+    MALLOC_ALIGNED,
+    SHRINK,
+    MOVE,
+    FREE,
+    FREE_OWNED,
+    UNREGISTER_ALL,
+    GIVINGS
+};
+
+static void give(enum giving what, unsigned char* mine, unsigned char* apps,
+                 struct dmheap_module app)
+{
+    switch (what) {
+    case MALLOC:
+        assert_non_null(dmheap_malloc(100, NULL));
+        break;
+    case MALLOC_BY_NAME:
+        assert_non_null(dmheap_malloc(100, "app"));
+        break;
+    case MALLOC_BY_HANDLE:
+        assert_non_null(dmheap_ctx_malloc_for(NULL, 100, app));
+        break;
+    case MALLOC_ALIGNED:
+        assert_non_null(dmheap_aligned_alloc(64, 99, NULL));
+        break;
+    case SHRINK:
+        assert_ptr_equal(dmheap_realloc(mine, 100, NULL), mine);
+        break;
+    case MOVE: /* where a rest is left, from where a block is freed */
+        assert_non_null(dmheap_realloc(mine, 900, NULL));
+        break;
+    case FREE:
+        dmheap_free(mine, false);
+        break;
+    case FREE_OWNED:
+        dmheap_free(apps, false);
+        break;
+    default:
+        dmheap_unregister_module("app");
+        break;
+    }
+}
+
+static void what_meets_a_bin_that_was_written_over_tells_of_it(void** state)
+{
+    (void)state;
+    for (enum giving what = MALLOC; what < GIVINGS; what++) {
+        struct dmheap_module app;
+        heap_open(16 * KIB, 8);
+        unsigned char* hole = dmheap_malloc(1400, NULL);
+        assert_non_null(dmheap_malloc(10, NULL));
+        unsigned char* mine = dmheap_malloc(300, NULL);
+        assert_non_null(dmheap_malloc(10, NULL));
+        unsigned char* apps = dmheap_malloc(300, "app");
+        assert_non_null(dmheap_malloc(10, NULL));
+        assert_true(dmheap_ctx_open_module(NULL, "app", &app));
+        dmheap_free(hole, false);
+        expect_silence();
+        spoil_bins(index_class(test_heap.ctx, heap_need(test_heap.ctx, 100)), true);
+        give(what, mine, apps, app);
+        assert_non_null(strstr(test_port_text(0), "written over"));
+        check_log(1, 0, what == UNREGISTER_ALL, NULL, __FILE__, __LINE__);
+        spoil_bins(0, false);
+        assert_true(dmheap_register_module("other"));
+        expect_info();
+    }
 }
 
 /* A bit behind all rows, where the first hint stands, which is not 0. */
@@ -608,6 +763,47 @@ static void room_for_a_heap_is_not_made_by_forgetting_that_of_init(void** state)
     for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
         assert_true(dmheap_ctx_is_initialized(made[i]));
     }
+}
+
+/* As many in one heap's blocks: with the heap they make room for the one in its place. */
+static void heaps_that_go_with_another_make_room(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(64 * KIB, 0);
+    assert_true(dmheap_init(buffer, 64 * KIB, 8));
+    expect_info();
+    struct dmheap_ctx* const outer = dmheap_ctx_get_default(0);
+    assert_non_null(dmheap_malloc(8 * KIB, NULL));
+    for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
+        (void)make_in(dmheap_malloc(2 * KIB, NULL), 2 * KIB);
+    }
+    assert_true(dmheap_ctx_remove_default(outer)); /* the last one in the list now */
+    assert_null(dmheap_ctx_init(arena_make(2 * KIB, 0), 2 * KIB, 8));
+    expect_error();
+    assert_ptr_equal(make_in(buffer, 4 * KIB), outer);
+    for (unsigned i = 0; i < DMHEAP_CTX_MAX; i++) {
+        assert_false(dmheap_ctx_is_initialized(made[i]));
+    }
+    assert_true(is_empty(outer));
+}
+
+/* Though its context is written over before anybody looks. */
+static void init_in_place_of_a_former_one_forgets_the_heaps_in_its_blocks(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(16 * KIB, 0);
+    assert_true(dmheap_init(buffer, 16 * KIB, 8));
+    expect_info();
+    assert_non_null(dmheap_malloc(8 * KIB, NULL));
+    struct dmheap_ctx* const inner = make_in(dmheap_malloc(2 * KIB, NULL), 2 * KIB);
+    assert_true(dmheap_ctx_remove_default(NULL));
+    assert_true(dmheap_init(buffer, 4 * KIB, 8));
+    expect_info();
+    assert_false(dmheap_ctx_is_initialized(inner));
+    assert_true(dmheap_ctx_remove_default(NULL)); /* it is the only one now */
+    assert_true(dmheap_init(buffer, 4 * KIB, 8));
+    expect_info();
+    assert_ptr_equal(dmheap_ctx_get_default(0), buffer);
 }
 
 static void init_without_a_default_forgets_what_lies_in_its_buffer(void** state)
@@ -1275,6 +1471,48 @@ static void retag_hands_a_block_over(void** state)
     assert_true(is_empty(ctx));
 }
 
+/* While the owner is unregistered, at each release of the lock before the block is gone. */
+static struct {
+    unsigned unlocks; /* until then */
+    struct dmheap_ctx* ctx;
+    void* ptr;
+    bool is_done;
+} rescue;
+
+static void retag_meanwhile(void* context)
+{
+    (void)context;
+    if (rescue.unlocks-- == 0) {
+        test_port_on_unlock(NULL, NULL);
+        rescue.is_done = dmheap_ctx_retag(rescue.ctx, rescue.ptr, "web");
+        test_port_forget_lines();
+    }
+}
+
+/* Or it is refused, and the block goes. */
+static void a_retag_during_the_unregistration_keeps_what_the_block_has(void** state)
+{
+    (void)state;
+    rescue.ctx = make(8 * KIB);
+    for (unsigned unlocks = 0; unlocks < 8; unlocks++) {
+        rescue.ptr = dmheap_ctx_malloc(rescue.ctx, 100, "app");
+        fill(rescue.ptr, 100, 1);
+        assert_non_null(dmheap_ctx_malloc(rescue.ctx, 30, "app"));
+        rescue.unlocks = unlocks;
+        rescue.is_done = false;
+        test_port_on_unlock(retag_meanwhile, NULL);
+        dmheap_ctx_unregister_module(rescue.ctx, "app");
+        test_port_on_unlock(NULL, NULL);
+        test_port_forget_lines();
+        assert_true(!DMHEAP_POISON || !rescue.is_done);
+        assert_true(DMHEAP_POISON || rescue.is_done || unlocks != 0);
+        assert_true(!rescue.is_done || is_filled(rescue.ptr, 100, 1));
+        dmheap_ctx_unregister_module(rescue.ctx, "web");
+        test_port_forget_lines();
+        assert_true(is_empty(rescue.ctx));
+    }
+}
+
 static void aligned_realloc_aligns(void** state)
 {
     (void)state;
@@ -1807,8 +2045,11 @@ static void random_calls_for_several_heaps(void** state)
     }
 }
 
-/* A heap's serial is one of two things by which it is known again: what has another is no heap. */
-static void a_heap_whose_serial_was_written_over_is_known_no_more(void** state)
+/*
+ * A heap's serial is one of two things by which it is known again: what has another is no heap, unless
+ * a seal tells that it was written over; then it serves nobody, but is still known.
+ */
+static void a_heap_whose_serial_was_written_over_serves_no_more(void** state)
 {
     (void)state;
     struct dmheap_ctx* sound = make_default(4 * KIB);
@@ -1818,12 +2059,29 @@ static void a_heap_whose_serial_was_written_over_is_known_no_more(void** state)
     assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
     expect_error();
     assert_false(dmheap_ctx_is_initialized(ctx));
-    (void)make(4 * KIB); /* which looks at all heaps, and forgets that one */
-    assert_null(dmheap_ctx_find("fast"));
+    (void)make(4 * KIB); /* which looks at all heaps, and forgets those that are no more */
+    assert_ptr_equal(dmheap_ctx_find("fast"), DMHEAP_GUARD ? ctx : NULL);
     ctx->serial ^= 2;
-    assert_null(dmheap_ctx_malloc(ctx, 10, NULL));
-    expect_error();
+    assert_int_equal(dmheap_ctx_malloc(ctx, 10, NULL) != NULL, DMHEAP_GUARD);
+    check_log(!DMHEAP_GUARD, 0, 0, NULL, __FILE__, __LINE__);
     verify(sound);
+}
+
+/* The check goes by where the heap ends, not by what its context says of that. */
+static void a_context_that_is_a_larger_heaps_leads_the_check_nowhere(void** state)
+{
+    struct dmheap_finding finding;
+    (void)state;
+    struct dmheap_ctx* larger = make(32 * KIB);
+    struct dmheap_ctx* ctx = make(4 * KIB);
+    assert_non_null(dmheap_ctx_malloc(ctx, 100, NULL));
+    memcpy(ctx, larger, offsetof(struct dmheap_ctx, group));
+    assert_false(dmheap_ctx_check(ctx, &finding));
+    expect_error();
+    assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
+    assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, end));
+    assert_true(dmheap_ctx_deinit(ctx));
+    assert_true(is_empty(larger));
 }
 
 /* After two inits there is that heap only, until a function for several is called. */
@@ -1910,6 +2168,8 @@ int main(int argc, char** argv)
         ctx_case(there_is_one_heap_of_init_at_most),
         ctx_case(room_for_a_heap_is_not_made_by_forgetting_that_of_init),
         ctx_case(init_without_a_default_forgets_what_lies_in_its_buffer),
+        ctx_case(heaps_that_go_with_another_make_room),
+        ctx_case(init_in_place_of_a_former_one_forgets_the_heaps_in_its_blocks),
         ctx_case(heaps_are_made_one_at_a_time),
         ctx_case(eight_heaps_may_serve_by_default_in_their_order),
         ctx_case(the_first_heap_that_serves_is_taken),
@@ -1933,6 +2193,7 @@ int main(int argc, char** argv)
         ctx_case(questions_about_bad_pointers_are_refused),
         ctx_case(owner_of_names_the_owner),
         ctx_case(retag_hands_a_block_over),
+        ctx_case(a_retag_during_the_unregistration_keeps_what_the_block_has),
         ctx_case(aligned_realloc_aligns),
         ctx_case(a_module_is_renamed_in_all_heaps_or_in_none),
         ctx_case(a_renaming_that_is_refused_elsewhere_leaves_each_record_in_its_place),
@@ -1944,13 +2205,17 @@ int main(int argc, char** argv)
         ctx_case(a_failed_call_is_one_line_though_two_things_went_wrong),
         ctx_case(the_lock_is_taken_once),
         ctx_case(without_other_heaps_any_context_is_refused),
-        ctx_case(a_heap_whose_serial_was_written_over_is_known_no_more),
+        ctx_case(a_context_that_is_a_larger_heaps_leads_the_check_nowhere),
+        ctx_case(a_heap_whose_serial_was_written_over_serves_no_more),
         ctx_case(a_module_damaged_in_the_first_heap_is_freed_in_the_second),
         ctx_case_if(DMHEAP_GUARD, a_heap_written_over_during_the_copy_ends_the_realloc),
         ctx_case_if(DMHEAP_GUARD, a_bin_that_was_cleared_is_given_up),
         ctx_case_if(DMHEAP_GUARD, a_heap_whose_own_data_was_written_over_serves_no_more),
         ctx_case_if(DMHEAP_GUARD, a_heap_written_over_is_told_by_the_check_and_made_anew),
         ctx_case_if(DMHEAP_GUARD, where_one_of_several_heaps_was_written_over_the_others_serve),
+        ctx_case_if(DMHEAP_GUARD, a_heap_that_was_written_over_takes_no_other_along),
+        ctx_case_if(DMHEAP_GUARD, a_serial_that_was_written_over_is_no_new_heap),
+        ctx_case_if(DMHEAP_GUARD, what_meets_a_bin_that_was_written_over_tells_of_it),
         ctx_case_if(DMHEAP_GUARD, a_bin_that_was_written_over_is_given_up),
         ctx_case_if(DMHEAP_GUARD, a_block_freed_beside_a_bin_that_was_written_over_is_listed_alone),
         ctx_case_if(DMHEAP_GUARD, a_row_that_cannot_be_has_no_blocks),

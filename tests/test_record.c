@@ -271,6 +271,27 @@ static void a_group_is_made_with_its_first_module_and_given_back_with_its_last(v
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
+/* Though the first group went with its modules, and there is no memory for another one. */
+static void an_id_is_given_where_there_is_one(void** state)
+{
+    (void)state;
+    open_heap(16 * KIB);
+    create_many(FIRST_GROUP + 1);
+    for (unsigned i = 0; i < FIRST_GROUP; i++) {
+        forget(numbered_name(i));
+    }
+    assert_int_equal(test_heap.ctx->group[0], 0);
+    void* hole = dmheap_malloc(sizeof(struct record) + 2 * WORD, NULL);
+    assert_true(heap_fill(NULL) != 0);
+    dmheap_free(hole, false);
+    test_port_forget_lines();
+    assert_true(dmheap_register_module("x"));
+    expect_info();
+    assert_int_equal(test_heap.ctx->group[0], 0);
+    assert_int_equal(record_group_of(record_find(test_heap.ctx, "x")->id), 1);
+    (void)heap_verify();
+}
+
 static void a_name_is_measured_up_to_one_more_than_the_longest(void** state)
 {
     (void)state;
@@ -860,6 +881,7 @@ int main(void)
         heap_case(many_returned_ids_are_all_given_again),
         heap_case(modules_forgotten_in_any_order_leave_an_empty_heap),
         heap_case(a_group_is_made_with_its_first_module_and_given_back_with_its_last),
+        heap_case(an_id_is_given_where_there_is_one),
         heap_case(a_name_is_measured_up_to_one_more_than_the_longest),
         heap_case(the_hash_depends_on_the_text_alone),
         heap_case(every_bucket_of_a_group_is_inside_its_memory_and_in_use),
