@@ -9,9 +9,13 @@ FUZZ   := build/fuzz
 
 ALL_SETTINGS := ACCOUNTING=1 SEQUENCE=1 CANARY=1 POISON=1 GUARD=1
 
-# Those that take longest begin first; threads are in `make test`, too.
+# Those that take longest begin first.
 LONG := cells exhaustive mutants-share coverage big-endian corruption random real-programs \
-        fuzz-settings fuzz-afl test model misra
+        fuzz-settings fuzz-afl test-and-tsan model misra
+
+# By one make, for both compile the same.
+test-and-tsan:
+	@$(MAKE) --no-print-directory test tsan
 
 # Two at a time, unless make is told otherwise; all of them, whatever fails.
 test-all: timed-parts
@@ -82,7 +86,10 @@ play-random: $(T)/test_model
 # nothing that it has not proven; each with accounts, which are in the context, too; and with 8-byte
 # headers, whose offsets lead anywhere. For 32 bit the buffer has no 4 GiB around it: fatal is what the
 # address sanitizer sees, or in qemu-user, which does not run it, a fault or a write beside the buffer.
-# With canaries the check has to find each bit of live headers and behind payloads.
+# With canaries the check has to find each bit of live headers and behind payloads. What is found and
+# told is always the same, and has to be what tests/corruption.expected says: the figures that these
+# leave in their folders, one build after the other. In a context that is trusted, what is told depends
+# on what lies beside the buffer, and does not count.
 CORRUPTED := shipped guarded accounts guarded-accounts eight guarded-eight guarded-device canaries
 corrupted-shipped:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=0
 corrupted-guarded:          SETTINGS_CORRUPTED := HEADER_BYTES=4 ACCOUNTING=0 GUARD=1
@@ -99,11 +106,20 @@ corruption: $(addprefix corrupted-,$(CORRUPTED))
 $(addprefix corrupted-,$(CORRUPTED)):
 	@$(MAKE) --no-print-directory LAYER_ASSERTS=0 $(SETTINGS_CORRUPTED) play-corruption
 
+CORRUPTED_BUILD := $(strip $(ARCH) HEADER_BYTES=$(HEADER_BYTES) $(CHANGED))
+CORRUPTED_SURE  := $(if $(filter 0,$(GUARD)),/^context\|^as far as/s/. told.*//)
+
 play-corruption: $(T)/test_corruption $(T)/test_damage
-	@echo "-- $(ARCH) HEADER_BYTES=$(HEADER_BYTES) ACCOUNTING=$(ACCOUNTING) GUARD=$(GUARD)" \
-	    "CANARY=$(CANARY)"
-	$< all
+	@echo "-- $(CORRUPTED_BUILD)"
+	$< all >$(T)/test_corruption.log; status=$$?; cat $(T)/test_corruption.log; exit $$status
+	@sed -n '/ tries, /{$(CORRUPTED_SURE);s/^/$(CORRUPTED_BUILD): /;p}' \
+	    $(T)/test_corruption.log >$(T)/corruption.figures
 	$(T)/test_damage all >$(T)/test_damage.log || { tail -n 20 $(T)/test_damage.log; exit 1; }
+	@test -s $(T)/corruption.figures
+	@if grep -e '^$(CORRUPTED_BUILD): ' tests/corruption.expected >$(T)/corruption.expected; then \
+	    diff $(T)/corruption.expected $(T)/corruption.figures && \
+	        echo "as in tests/corruption.expected"; \
+	else echo "tests/corruption.expected does not have this build"; fi
 
 # ---- fuzzing -------------------------------------------------------------------------
 
@@ -268,7 +284,7 @@ libdmheap-preload.so: $(B)/libdmheap-preload.so FORCE
 real-programs:
 	tests/preload/run.sh $(ONLY)
 
-.PHONY: test-all parts timed-parts $(addprefix timed-,$(LONG)) cells big-endian big-endian-4 \
+.PHONY: test-all test-and-tsan parts timed-parts $(addprefix timed-,$(LONG)) cells big-endian big-endian-4 \
         big-endian-8 misra exhaustive exhaustive-4 exhaustive-8 play-exhaustive random play-random \
         corruption $(addprefix corrupted-,$(CORRUPTED)) play-corruption fuzz fuzz-settings fuzz-afl \
         fuzz-corpus coverage $(addprefix covered-,$(COVERED)) forget-trace trace mutants \

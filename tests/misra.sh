@@ -13,16 +13,17 @@ work=build/misra
 mkdir -p "$work"
 all="-DDMHEAP_ACCOUNTING=1 -DDMHEAP_SEQUENCE=1 -DDMHEAP_CANARY=1 -DDMHEAP_POISON=1 -DDMHEAP_GUARD=1"
 
-look() { # settings ...: rule and place of each finding
+look() { # settings ..., files: rule and place of each finding
     cppcheck --addon=misra --enable=style --std=c99 --quiet --template='{id} {file}:{line}' \
         -Iinclude -Istandin -D__unix__ -D__x86_64__ -D__GNUC__ \
-        '-DDMHEAP_PORT_HEADER="../ports/bare/dmheap_port.h"' "$@" src/dmheap.c 2>&1
+        '-DDMHEAP_PORT_HEADER="../ports/bare/dmheap_port.h"' "$@" 2>&1
 }
 
 # The stand-in takes the place of DMOD's own headers, and is not part of what ships.
 # shellcheck disable=SC2086 # settings, to be split
-{ look -DDMHEAP_HEADER_BYTES=4 && look -DDMHEAP_HEADER_BYTES=4 $all &&
-    look -DDMHEAP_HEADER_BYTES=8 $all; } >"$work/found" || { cat "$work/found"; exit 1; }
+{ look -DDMHEAP_HEADER_BYTES=4 src/dmheap.c src/dmheap_register.c &&
+    look -DDMHEAP_HEADER_BYTES=4 -DDMHEAP_NO_INTRINSICS=1 $all src/dmheap.c &&
+    look -DDMHEAP_HEADER_BYTES=8 $all src/dmheap.c; } >"$work/found" || { cat "$work/found"; exit 1; }
 sed -n 's/^misra-c2012-\([0-9.]*\) \([a-z].*\)/\1 \2/p' "$work/found" | grep -v ' standin/' |
     sort -u >"$work/places"
 if [ "${1:-}" = places ]; then

@@ -648,6 +648,13 @@ class Build:
         return test, Test(program, test)
 
 
+def inputs_of(name):
+    """What a program reads besides: those of the fuzzers, what was worth keeping."""
+    folder = f"tests/fuzz/{name.removeprefix('fuzz_')}"
+    files = sorted(os.listdir(folder)) if name.startswith("fuzz_") else []
+    return b"".join(content(f"{folder}/{file}") for file in files)
+
+
 class Test:
     """A test program: how long it takes, and which mutants it passes by."""
 
@@ -657,7 +664,7 @@ class Test:
     def __init__(self, program, name):
         self.program, self.name = program, name
         self.seconds, self.reached = 0.0, b""
-        self.key = digest(content(program))
+        self.key = digest(content(program) + inputs_of(name))
 
     def measure(self, count, results):
         reached, log = f"{BUILD}/reached/{self.key}", f"{self.program}.log"

@@ -360,6 +360,44 @@ static void write_a_megabyte_in_front(void)
     go_on_damaged();
 }
 
+static void write_32_bytes_in_front_of_the_first(void)
+{
+    memset(a - 32, 'x', 32);
+    find_damage();
+    go_on_damaged();
+}
+
+/*
+ * All that is in front of the first block, where the heap has its own data. A library that trusts it
+ * is told by the check; calls may do anything.
+ */
+static void write_over_the_heap_in_front_of_the_first(void)
+{
+    memset(memory, 'x', (size_t)(a - memory));
+    find_damage();
+    if (DMHEAP_GUARD) {
+        go_on_damaged();
+    }
+}
+
+static void write_behind_a_large_block(void)
+{
+    b = dmheap_malloc(MIB, NULL);
+    must(b != NULL && dmheap_malloc(100, NULL) != NULL);
+    memset(b + MIB, 'x', MIB / 4);
+    find_damage();
+    go_on_damaged();
+}
+
+static void write_in_front_of_a_large_block(void)
+{
+    b = dmheap_malloc(MIB, NULL);
+    must(b != NULL);
+    memset(b - 200, 'x', 200);
+    find_damage();
+    go_on_damaged();
+}
+
 static void write_zeros_behind(void)
 {
     memset(b + 100, 0, 200);
@@ -697,6 +735,10 @@ static const struct misuse {
     CASE(write_a_byte_in_front),
     CASE(write_32_bytes_in_front),
     CASE(write_a_megabyte_in_front),
+    CASE(write_32_bytes_in_front_of_the_first),
+    CASE(write_over_the_heap_in_front_of_the_first),
+    CASE(write_behind_a_large_block),
+    CASE(write_in_front_of_a_large_block),
     CASE(write_zeros_behind),
     CASE(write_after_free),
     CASE(write_after_free_of_a_large_block),

@@ -2,7 +2,8 @@
 /*
  * Several threads on one heap and then on three, with the posix port; also meant to run under the
  * thread sanitizer. Each thread checks the content of what is its own; at the end everything is
- * given back and the heaps are as large as they were.
+ * given back and the heaps are as large as they were. In a heap beside them, blocks of one module are
+ * moved and freed while others unregister it.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "dmheap_ctx.h"
@@ -18,9 +19,12 @@
 #define STEPS      500U
 #define HEAP_BYTES ((size_t)1 << 20)
 #define OWN_BYTES  ((size_t)4096)
+#define COMMON     4U /* blocks of a thread in the heap of one module */
 
 static unsigned char memory[HEAP_BYTES];
 static bool has_several; /* heaps */
+static unsigned char common_memory[16 * OWN_BYTES];
+static struct dmheap_ctx* common;
 
 struct slot {
     unsigned char* ptr;
@@ -34,6 +38,7 @@ struct worker {
     struct slot slot[SLOTS];
     char name[32];
     unsigned failures;
+    void* common[COMMON];                /* they may be gone, or another thread's by now */
     struct dmheap_module module;         /* by its name, where there are several heaps */
     unsigned char own_memory[OWN_BYTES]; /* for a heap that comes and goes */
 };
@@ -121,6 +126,34 @@ static void share(struct worker* worker)
     (void)dmheap_malloc(dice(worker, 300), "shared");
     if (dice(worker, 40) == 0) {
         dmheap_unregister_module("shared");
+    }
+}
+
+/*
+ * The same with blocks that move and are freed, in a heap where all are such blocks: a pointer whose
+ * block is gone is refused, or finds another one of them.
+ */
+static void share_all(struct worker* worker)
+{
+    void** ptr = &worker->common[dice(worker, COMMON)];
+    void* moved;
+    switch (dice(worker, 12)) {
+    case 0:
+        dmheap_ctx_unregister_module(common, "shared");
+        break;
+    case 1:
+    case 2:
+        dmheap_ctx_free(common, *ptr, false);
+        *ptr = NULL;
+        break;
+    case 3:
+    case 4:
+        *ptr = dmheap_ctx_malloc(common, dice(worker, 300), "shared");
+        break;
+    default:
+        moved = dmheap_ctx_realloc(common, *ptr, dice(worker, 900), "shared");
+        *ptr = moved != NULL ? moved : *ptr;
+        break;
     }
 }
 
@@ -229,6 +262,8 @@ static void step(struct worker* worker)
         set_up(worker);
     } else if (dice(worker, 8) == 0) {
         share(worker);
+    } else if (has_several && dice(worker, 8) == 0) {
+        share_all(worker);
     } else if (has_several && dice(worker, 50) == 0) {
         come_and_go(worker);
     } else if (worker->slot[number].ptr == NULL) {
@@ -321,9 +356,23 @@ static bool make_heaps(void)
     if (!has_several) {
         return dmheap_init(memory, HEAP_BYTES, 8);
     }
-    return dmheap_init(memory, part, 8) &&
-           dmheap_ctx_add_default(dmheap_ctx_init(memory + part, part, 16)) &&
+    if (!dmheap_init(memory, part, 8)) { /* which forgets all others */
+        return false;
+    }
+    common = dmheap_ctx_init(common_memory, sizeof(common_memory), 8);
+    return common != NULL && dmheap_ctx_add_default(dmheap_ctx_init(memory + part, part, 16)) &&
            dmheap_ctx_add_default(dmheap_ctx_init(memory + 2 * part, 2 * part, 8));
+}
+
+/* Is that heap sound, and has everything come back once the module is gone? */
+static bool is_common_empty(void)
+{
+    struct dmheap_stats stats;
+    struct dmheap_finding finding;
+    dmheap_ctx_unregister_module(common, "shared");
+    return dmheap_ctx_check(common, &finding) && finding.moving == 0 &&
+           dmheap_ctx_get_stats(common, &stats) && stats.used == 0 &&
+           stats.largest_free == stats.free;
 }
 
 /* Did all go well? */
@@ -340,7 +389,7 @@ static bool run(void)
     const size_t after = largest();
     (void)fprintf(stderr, "threads: %u wrong contents or refusals, largest block %u of %u\n",
                   failures, (unsigned)after, (unsigned)before);
-    return failures == 0 && after == before;
+    return failures == 0 && after == before && (!has_several || is_common_empty());
 }
 
 int main(void)

@@ -2,8 +2,8 @@
 /*
  * A fuzzer's input as an image of a heap: the library's check, and the reader of dmheap-inspect, of
  * every format there is, come to an end and read nothing outside of it, whether the image's address is
- * known or not. Where the check finds a sound heap, the reader does; and whatever the reader found can
- * be shown in all ways.
+ * known or not. What the check calls sound is sound for the reader; and whatever that found can be shown
+ * in all ways.
  */
 #include "dmheap_ctx.h"
 #include "fuzz.h"
@@ -46,14 +46,38 @@ static bool is_sound_heap(const unsigned char* image, size_t size, uintptr_t add
     return is_sound;
 }
 
-/* Whatever it is, the reader comes to its end and shows what it found. Is it sound for both? */
+/*
+ * The check calls it sound: from the first byte of that heap on, so that none lies around it, the reader
+ * does, too.
+ */
+static bool is_read_sound(const unsigned char* image, size_t size, uintptr_t address)
+{
+    struct dmheap_finding finding;
+    static struct inspection heap;
+    size_t place = 0;
+    size_t from = 0;
+    while (place + 1 < size &&
+           dmheap_ctx_check_image(image + place + 1, size - place - 1,
+                                  address != 0 ? address + place + 1 : 0, &finding)) {
+        place++;
+    }
+    memset(&heap, 0, sizeof(heap));
+    if (!inspect_image(image + place, size - place, &from, address != 0 ? address + place : 0,
+                       &heap)) {
+        return false;
+    }
+    const bool is_sound = heap.is_sound;
+    inspect_release(&heap);
+    return is_sound;
+}
+
+/* Whatever it is, the reader comes to its end and shows what it found. Is it sound? */
 static bool read_image(const unsigned char* image, size_t size, uintptr_t address)
 {
     static struct inspection heaps[HEAPS_MAX];
     struct inspection* list[HEAPS_MAX];
     struct inspections all = {list, 0};
     size_t from = 0;
-    bool is_read_sound = false;
     const bool is_sound = is_sound_heap(image, size, address);
     while (all.count < HEAPS_MAX) {
         struct inspection* heap = &heaps[all.count];
@@ -65,27 +89,27 @@ static bool read_image(const unsigned char* image, size_t size, uintptr_t addres
         if (heap->blocks == NULL || from <= before) { /* out of memory, or on the spot for ever */
             abort();
         }
-        is_read_sound = is_read_sound || heap->is_sound;
         list[all.count++] = heap;
     }
-    if (is_sound && !is_read_sound && all.count < HEAPS_MAX) {
+    if (is_sound && (all.count == 0 || !is_read_sound(image, size, address))) {
         abort();
     }
     show_all(&all);
     while (all.count != 0) {
         inspect_release(list[--all.count]);
     }
-    return is_sound && is_read_sound;
+    return is_sound;
 }
 
 /* A heap of the library's own, for inputs are seldom a sound one of its format. */
 static void read_own_heap(void)
 {
     static uint64_t memory[256];
+    const unsigned char* image = (const unsigned char*)memory;
     struct dmheap_ctx* heap = dmheap_ctx_init(memory, sizeof(memory), 8);
     if (heap == NULL || dmheap_ctx_malloc(heap, 100, "network") == NULL ||
-        !read_image((const unsigned char*)memory, sizeof(memory), 0) ||
-        !read_image((const unsigned char*)memory, sizeof(memory), (uintptr_t)memory)) {
+        !read_image(image, sizeof(memory), 0) ||
+        !read_image(image, sizeof(memory), (uintptr_t)image)) {
         abort();
     }
 }

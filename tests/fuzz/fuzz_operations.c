@@ -285,7 +285,7 @@ static void expect_errors(size_t count)
 
 /* ---- comparison ------------------------------------------------------------------------------ */
 
-/* A heap was made in the buffer: nothing beside it is to be written to. */
+/* Nothing beside a heap is to be written to. */
 static void surround(struct heap* heap)
 {
     memset(heap->front, CANARY, MARGIN);
@@ -957,10 +957,10 @@ static void do_second_heap(void)
     } else if (heap->ctx == NULL) {
         heap->size = 600 + take() * 8U;
         heap->alignment = (size_t)4 << take() % 5;
+        surround(heap);
         heap->ctx = dmheap_ctx_init(heap->buffer, heap->size, heap->alignment);
         expect_errors(heap->ctx == NULL);
         must(heap->ctx != NULL || !starts(heap->size, heap->alignment));
-        surround(heap);
     } else {
         heap->is_default = take() % 2 != 0;
         must(heap->is_default ? dmheap_ctx_add_default(heap->ctx)
@@ -1091,7 +1091,10 @@ static void do_look(void)
 static bool init(size_t size, size_t alignment)
 {
     struct heap* heap = &fuzz.heap[0];
+    const size_t most = size > heap->size ? size : heap->size;
     const bool done = dmheap_init(heap->buffer, size, alignment);
+    must(is_canary(heap->front, MARGIN));
+    must(is_canary(heap->buffer + most, BUFFER_MAX - most));
     expect_errors(!done);
     must(done || !starts(size, alignment));
     if (done) {
@@ -1265,6 +1268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
 {
     memset(&fuzz, 0, sizeof(fuzz));
     (void)test_port_reset();
+    surround(&fuzz.heap[0]);
     fuzz.at = data;
     fuzz.end = data + size;
     const size_t bytes = 500 + take() * 20U;

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
 # Ordinary work of real programs, in the current folder. What it prints and leaves there is the same
@@ -7,7 +7,7 @@
 #     tests/preload/jobs.sh sqlite3 | python3 | perl | git | gcc | jq | redis
 #
 # Variables: TREE, the project's root; PYTHON, the interpreter itself; PORT, a free one on loopback.
-set -eu
+set -euo pipefail
 
 # Dates, names and settings of nobody's in particular.
 export LC_ALL=C TZ=UTC HOME="$PWD"
