@@ -510,8 +510,10 @@ static inline bool record_take_id(struct dmheap_ctx* ctx, struct record* record,
         *verdict = VERDICT_TOO_MANY;
         return false;
     }
-    return record_make_group(ctx, missing, verdict) != NULL &&
-           record_take_id_of(ctx, record, missing);
+    if (record_make_group(ctx, missing, verdict) == NULL) {
+        return false;
+    }
+    return record_take_id_of(ctx, record, missing);
 }
 
 /* Return an id; the last one takes its group along. */

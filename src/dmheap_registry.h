@@ -234,8 +234,8 @@ static inline void registry_refresh(const struct registry_calls* calls)
         memset(registry, 0, sizeof(registry));
         root.several = calls;
     }
-    const bool is_listed =
-        registry[0].ctx == root.heap && registry[0].is_default && !registry_is_stale(&registry[0]);
+    /* In the place of a former one, which did not serve any more, there may be a new one. */
+    const bool is_listed = registry[0].ctx == root.heap && registry[0].is_default;
     if (root.heap != &no_heap && !is_listed) {
         registry_adopt(root.heap);
     }

@@ -610,11 +610,10 @@ static enum dmheap_verdict begin_rename(struct dmheap_ctx* heap, const char* old
     return is_taken ? VERDICT_NAME_TAKEN : verdict;
 }
 
-/* End what was begun in the heaps up to `last`: all of it is done, or none. False: met damage. */
-static bool end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, bool is_done,
-                       const struct module_renaming* renaming)
+/* End what was begun in the heaps up to `last`: all of it is done, or none. */
+static void end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, bool is_done,
+                       const struct module_renaming* renaming, struct request* request)
 {
-    bool is_sound = true;
     struct dmheap_ctx* heap;
     struct dmheap_ctx* next = registry_find(asked);
     do {
@@ -624,11 +623,10 @@ static bool end_rename(struct dmheap_ctx* asked, const struct dmheap_ctx* last, 
         } else {
             module_cancel_rename(heap, renaming);
         }
-        is_sound = settle_given(heap, VERDICT_OK) == VERDICT_OK && is_sound;
+        request->verdict = settle_given(heap, request->verdict);
         next = registry_next(asked, heap);
         renaming++;
     } while (heap != last);
-    return is_sound;
 }
 
 /* Rename it in all heaps that have it, or in none. */
@@ -649,9 +647,9 @@ static enum dmheap_verdict rename_in_all(struct dmheap_ctx* asked, const char* o
         request_settle(request, heap, is_elsewhere ? VERDICT_OK : here);
         next = outcome == VERDICT_OK || is_elsewhere ? registry_next(asked, heap) : NULL;
     } while (next != NULL);
-    const bool is_sound = end_rename(asked, heap, outcome == VERDICT_OK, renaming);
+    end_rename(asked, heap, outcome == VERDICT_OK, renaming, request);
     if (request->verdict == VERDICT_OK) {
-        request->verdict = is_sound ? settle(heap, outcome) : VERDICT_DAMAGED;
+        request->verdict = settle(heap, outcome);
     }
     return outcome;
 }

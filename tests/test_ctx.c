@@ -806,6 +806,18 @@ static void init_in_place_of_a_former_one_forgets_the_heaps_in_its_blocks(void**
     assert_ptr_equal(dmheap_ctx_get_default(0), buffer);
 }
 
+/* Nor that of one that was written over, which is no heap any more; with a seal it still is one. */
+static void a_heap_in_a_block_of_one_that_was_written_over_stays(void** state)
+{
+    (void)state;
+    unsigned char* const buffer = arena_make(8 * KIB, 0);
+    struct dmheap_ctx* const outer = make_in(buffer, 8 * KIB);
+    struct dmheap_ctx* const inner = make_in(buffer + 4 * KIB, 2 * KIB);
+    memset(&outer->serial, 0x55, sizeof(outer->serial));
+    assert_ptr_equal(make_in(buffer, 2 * KIB), outer);
+    assert_int_equal(dmheap_ctx_is_initialized(inner), !DMHEAP_GUARD);
+}
+
 static void init_without_a_default_forgets_what_lies_in_its_buffer(void** state)
 {
     (void)state;
@@ -2169,6 +2181,7 @@ int main(int argc, char** argv)
         ctx_case(room_for_a_heap_is_not_made_by_forgetting_that_of_init),
         ctx_case(init_without_a_default_forgets_what_lies_in_its_buffer),
         ctx_case(heaps_that_go_with_another_make_room),
+        ctx_case(a_heap_in_a_block_of_one_that_was_written_over_stays),
         ctx_case(init_in_place_of_a_former_one_forgets_the_heaps_in_its_blocks),
         ctx_case(heaps_are_made_one_at_a_time),
         ctx_case(eight_heaps_may_serve_by_default_in_their_order),

@@ -45,6 +45,9 @@ static const char help[] =
     "Where the library keeps accounts, each owner's are shown; `last for' is why its last request\n"
     "was refused: no memory, memory in pieces, its limit, or other owners' reserves.\n"
     "\n"
+    "Canaries are told from numbers by the blocks that have them: a heap without blocks counts as\n"
+    "one with numbers. The seal that a library with DMHEAP_GUARD keeps is not proven.\n"
+    "\n"
     "Exit status: 0 all heaps are sound; 1 one is broken, or the image ends before it does; 2 "
     "there\n"
     "is no heap in the image, it cannot be read, or the result cannot be written; 3 wrong usage.\n";
