@@ -334,6 +334,7 @@ enum giving {
     MOVE,
     FREE,
     FREE_OWNED,
+    RENAME,
     UNREGISTER_ALL,
     GIVINGS
 };
@@ -365,6 +366,9 @@ static void give(enum giving what, unsigned char* mine, unsigned char* apps,
         break;
     case FREE_OWNED:
         dmheap_free(apps, false);
+        break;
+    case RENAME: /* by a record that leaves a rest, and takes the place of one that is freed */
+        assert_true(dmheap_ctx_rename_module(NULL, "app", "web"));
         break;
     default:
         dmheap_unregister_module("app");
@@ -2092,6 +2096,7 @@ static void a_context_that_is_a_larger_heaps_leads_the_check_nowhere(void** stat
     expect_error();
     assert_int_equal(finding.fault, DMHEAP_FAULT_CONTEXT);
     assert_int_equal(finding.offset, offsetof(struct dmheap_ctx, end));
+    assert_true(finding.block.address == 0 && finding.before.address == 0);
     assert_true(dmheap_ctx_deinit(ctx));
     assert_true(is_empty(larger));
 }
